@@ -1,0 +1,91 @@
+"""Log lines of the agent: `[superstream] LEVEL component: message` on stderr, quiet, each warning once per cause.
+
+They go through the `superclient` logger with a handler of its own and no propagation. Once the program configures the root
+logger or that one, ours steps back and the program's handlers have them (AGT-50). Nothing here can raise: a closed stderr
+swallows the line.
+"""
+
+import logging
+import sys
+import threading
+
+LOGGER = logging.getLogger("superclient")
+_said: set[object] = set()
+_lock = threading.Lock()
+
+
+class _Stderr(logging.Handler):
+    """Writes to whatever sys.stderr is now, and never complains: a program may close or replace it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"[superstream] {record.levelname} {record.getMessage()}\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: S110 - a log line that cannot be written is dropped; there is nowhere to say so
+            pass
+
+
+class _StepBack(logging.Filter):
+    """Hands records over to the program's own handlers as soon as there are any."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        own = [handler for handler in LOGGER.handlers if handler is not _handler]
+        root = logging.getLogger().handlers
+        LOGGER.propagate = bool(root)
+        return not own and not root
+
+
+_handler = _Stderr()
+_handler.addFilter(_StepBack())
+
+
+def configure(debug: bool) -> None:
+    """Attach our handler once; DEBUG shows every decision."""
+    if _handler not in LOGGER.handlers:
+        LOGGER.addHandler(_handler)
+        LOGGER.propagate = False
+    LOGGER.setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def debug(component: str, message: str) -> None:
+    """A decision, for those who ask to see every one."""
+    _emit(logging.DEBUG, component, message)
+
+
+def info(component: str, message: str) -> None:
+    """A thing an operator wants to know, rare."""
+    _emit(logging.INFO, component, message)
+
+
+def warn_once(component: str, cause: object, message: str) -> None:
+    """A warning, the first time this cause is met in the process."""
+    with _lock:
+        if (component, cause) in _said:
+            return
+        if len(_said) < 1000:
+            _said.add((component, cause))
+    _emit(logging.WARNING, component, message)
+
+
+def failure(component: str, doing: str, error: BaseException) -> None:
+    """An internal failure that the program does not notice: one warning per kind, the trace at debug level."""
+    warn_once(
+        component, (doing, type(error)), f"{doing} failed ({type(error).__name__}); the program goes on without it"
+    )
+    if LOGGER.isEnabledFor(logging.DEBUG):
+        import traceback
+
+        _emit(logging.DEBUG, component, "".join(traceback.format_exception(error)).rstrip())
+
+
+def _emit(level: int, component: str, message: str) -> None:
+    try:
+        LOGGER.log(level, "%s: %s", component, message)
+    except Exception:  # noqa: S110 - the program's own handler may raise; its trouble must not become the producer's
+        pass
+
+
+def after_fork_in_child() -> None:
+    """A lock held by another thread at the fork would never be released in the child."""
+    global _lock
+    _lock = threading.Lock()

@@ -1,0 +1,129 @@
+"""The values that travel through the agent: what a producer asks for, what was decided and why, and what it did.
+
+All but Counters are frozen; Counters is written by a library's own sending thread and read by the heartbeat through
+`snapshot()`, so a figure may be a batch behind, never wrong.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from superclient.kafka.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerRequest:
+    """A producer as the program asked for it, in canonical (Java) names.
+
+    Attributes:
+        library, library_version: "kafka-python", "3.0.12".
+        client_id: as the program wrote it, or as the library made it up.
+        connection: how to reach its cluster.
+        written: what the program wrote itself, canonical name → value.
+        defaults: the library's own defaults, read from the library in use.
+        codecs: what this library can write in this process now, "none" included.
+        tunable: the canonical names that this library can take, of vocabulary.TUNABLE.
+        levels: codec → (lowest, highest) level that this library takes; a codec that is absent takes none.
+        broker: the broker's version where the library knows it, for codecs that old brokers refuse.
+        latency_bound: the canonical names that limit linger besides delivery.timeout.ms are known by name alone.
+    """
+
+    library: str
+    library_version: str
+    client_id: str
+    connection: Connection
+    written: Mapping[str, object]
+    defaults: Mapping[str, object]
+    codecs: frozenset[str]
+    tunable: frozenset[str]
+    levels: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    broker: tuple[int, ...] | None = None
+
+    def effective(self, name: str) -> object:
+        """The value in force without the agent: the program's own, else the library's default, else None."""
+        return self.written[name] if name in self.written else self.defaults.get(name)
+
+
+class Action(str, Enum):
+    """What was done with one setting."""
+
+    SET = "set"
+    KEPT = "kept"
+    REFUSED = "refused"
+
+
+class Origin(str, Enum):
+    """Where a plan comes from."""
+
+    RECOMMENDATION = "recommendation"
+    DEFAULTS = "defaults"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One decision: the setting, what was done, the value that now holds (or was refused), and why in a short phrase."""
+
+    name: str
+    action: Action
+    value: object
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to change in a producer, and a reason for every setting that was set, kept or refused.
+
+    Attributes:
+        changes: canonical name → value, only what differs from the program's own.
+        reasons: in the order of vocabulary.TUNABLE, refusals of foreign names last.
+        origin: where the changes come from; USER where there are none to make.
+        topic: the topic whose recommendation decided, or "".
+        why: one phrase for the log line and the report, for instance "no metadata topic on the cluster".
+    """
+
+    changes: Mapping[str, int | str]
+    reasons: tuple[Reason, ...]
+    origin: Origin
+    topic: str = ""
+    why: str = ""
+
+
+@dataclass(slots=True)
+class TopicCounters:
+    """Totals of one topic: records and batches sent, bytes before and after compression (None: the library cannot tell)."""
+
+    records: int = 0
+    batches: int = 0
+    bytes_before: int | None = None
+    bytes_after: int | None = None
+
+
+@dataclass(slots=True)
+class NodeCounters:
+    """Totals of one broker: produce requests, their bytes, and the sum and number of their round trips in milliseconds."""
+
+    requests: int = 0
+    bytes: int | None = None
+    latency_ms: float = 0.0
+    latencies: int = 0
+
+
+@dataclass(slots=True)
+class Counters:
+    """What one producer has done since it was made; `topics` doubles as the list of topics it was seen to write."""
+
+    topics: dict[str, TopicCounters] = field(default_factory=dict)
+    nodes: dict[str, NodeCounters] = field(default_factory=dict)
+    retries: int = 0
+    errors: int = 0
+    started: float = field(default_factory=time.time)
+
+    def topic(self, name: str) -> TopicCounters:
+        """The totals of a topic, made on first sight."""
+        return self.topics.get(name) or self.topics.setdefault(name, TopicCounters())
+
+    def node(self, name: str) -> NodeCounters:
+        """The totals of a broker, made on first sight."""
+        return self.nodes.get(name) or self.nodes.setdefault(name, NodeCounters())

@@ -1,0 +1,64 @@
+"""Canonical (Java) names of producer settings and each library's own names and aliases; data, not code.
+
+Canonical names are those of Apache Kafka's producer documentation. A library whose spelling is the canonical one with dots
+turned to underscores needs no entry; aliases are tried in order, the first is the one to write.
+"""
+
+from collections.abc import Mapping
+
+COMPRESSION = "compression.type"
+LEVEL = "compression.level"
+BATCH = "batch.size"
+LINGER = "linger.ms"
+TUNABLE = (COMPRESSION, LEVEL, BATCH, LINGER)
+
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+
+_EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "kafka-python": {
+        "key.serializer": ("key_serializer",),
+        "partitioner.class": ("partitioner",),
+        "buffer.memory": ("buffer_memory",),
+    },
+    "aiokafka": {
+        BATCH: ("max_batch_size",),
+        "partitioner.class": ("partitioner",),
+    },
+    "confluent-kafka": {
+        "bootstrap.servers": ("bootstrap.servers", "metadata.broker.list"),
+        COMPRESSION: ("compression.type", "compression.codec"),
+        LINGER: ("linger.ms", "queue.buffering.max.ms"),
+        "acks": ("acks", "request.required.acks"),
+        "delivery.timeout.ms": ("delivery.timeout.ms", "message.timeout.ms"),
+        "retries": ("retries", "message.send.max.retries"),
+        "max.request.size": ("message.max.bytes",),
+        "max.in.flight.requests.per.connection": (
+            "max.in.flight.requests.per.connection",
+            "max.in.flight",
+        ),
+        "partitioner.class": ("partitioner",),
+        "buffer.memory": ("queue.buffering.max.kbytes",),
+        "connections.max.idle.ms": ("connections.max.idle.ms",),
+        "metadata.max.age.ms": ("metadata.max.age.ms", "topic.metadata.refresh.interval.ms"),
+        "send.buffer.bytes": ("socket.send.buffer.bytes",),
+        "receive.buffer.bytes": ("socket.receive.buffer.bytes",),
+        "request.timeout.ms": ("request.timeout.ms",),
+        "sasl.mechanism": ("sasl.mechanism", "sasl.mechanisms"),
+    },
+}
+
+
+def native_names(library: str, canonical: str) -> tuple[str, ...]:
+    """The library's names for a canonical setting: the one to write first, then its aliases."""
+    known = _EXCEPTIONS[library].get(canonical)
+    if known is not None:
+        return known
+    return (canonical,) if library == "confluent-kafka" else (canonical.replace(".", "_"),)
+
+
+def canonical_name(library: str, native: str) -> str:
+    """The canonical name of a library's setting; a name that has no other form is turned into dotted form."""
+    for canonical, names in _EXCEPTIONS[library].items():
+        if native in names:
+            return canonical
+    return native if library == "confluent-kafka" else native.replace("_", ".")

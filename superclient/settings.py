@@ -1,0 +1,127 @@
+"""One table of every SUPERSTREAM_* variable: name, type, default, meaning; read once into a frozen Settings."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from superclient._boot import TRUE_WORDS
+from superclient.contract import CODECS
+from superclient.errors import SettingError
+
+PREFIX = "SUPERSTREAM_"
+FALSE_WORDS = ("false", "0", "no", "off", "")
+
+
+def _flag(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in (*TRUE_WORDS, *FALSE_WORDS):
+        raise ValueError("takes true or false")
+    return word in TRUE_WORDS
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
+
+
+def _milliseconds(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) > 60_000:
+        raise ValueError("takes whole milliseconds from 0 to 60000")
+    return int(text)
+
+
+def _codec(text: str) -> str:
+    word = text.strip().lower()
+    if word not in CODECS:
+        raise ValueError(f"takes one of {', '.join(CODECS)}")
+    return word
+
+
+def _libraries(text: str) -> tuple[str, ...]:
+    known = ("kafka-python", "aiokafka", "confluent-kafka")
+    names = tuple(name.lower().replace("_", "-") for name in _names(text))
+    for name in names:
+        if name not in known:
+            raise ValueError(f"takes a comma-separated list of {', '.join(known)}")
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One row: the variable's name, how its text is read, its default, and what it means to a person."""
+
+    name: str
+    read: Callable[[str], Any]
+    default: Any
+    meaning: str
+
+    @property
+    def attribute(self) -> str:
+        """The name of the field of Settings that holds it."""
+        return self.name.removeprefix(PREFIX).lower()
+
+
+VARIABLES = (
+    Variable("SUPERSTREAM_DISABLED", _flag, False, "Switches the agent off: nothing is patched."),
+    Variable("SUPERSTREAM_DEBUG", _flag, False, "Shows every decision on stderr."),
+    Variable("SUPERSTREAM_TOPICS_LIST", _names, (), "Topics the program writes, comma-separated; saves learning them."),
+    Variable(
+        "SUPERSTREAM_LATENCY_SENSITIVE", _flag, False, "Leaves every producer's linger as it is, neither up nor down."
+    ),
+    Variable(
+        "SUPERSTREAM_METADATA_TIMEOUT_MS",
+        _milliseconds,
+        500,
+        "How long the first producer of a cluster may wait for recommendations; later ones do not wait.",
+    ),
+    Variable("SUPERSTREAM_DISABLED_LIBRARIES", _libraries, (), "Libraries to leave alone, comma-separated."),
+    Variable("SUPERSTREAM_DEFAULTS", _flag, True, "`off`: no sensible defaults where no recommendation is known."),
+    Variable(
+        "SUPERSTREAM_DEFAULT_CODEC",
+        _codec,
+        "gzip",
+        "The codec of the defaults; gzip is the one that every consumer reads.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values of every variable of the table, by `Variable.attribute`."""
+
+    disabled: bool = False
+    debug: bool = False
+    topics_list: tuple[str, ...] = ()
+    latency_sensitive: bool = False
+    metadata_timeout_ms: int = 500
+    disabled_libraries: tuple[str, ...] = ()
+    defaults: bool = True
+    default_codec: str = "gzip"
+
+
+def read(environ: Mapping[str, str]) -> tuple[Settings, tuple[SettingError, ...]]:
+    """The settings of an environment, and what did not parse: a malformed value is named there and its default holds."""
+    values: dict[str, Any] = {}
+    problems: list[SettingError] = []
+    for variable in VARIABLES:
+        text = environ.get(variable.name)
+        if text is None:
+            continue
+        try:
+            values[variable.attribute] = variable.read(text)
+        except ValueError as error:
+            problems.append(SettingError(f"{variable.name}={text[:80]!r} {error}; the default {_default(variable)} holds"))
+    return Settings(**values), tuple(problems)
+
+
+def _default(variable: Variable) -> str:
+    if isinstance(variable.default, bool):
+        return "true" if variable.default else "false"
+    return repr(variable.default) if variable.default != () else "(none)"
+
+
+def detected(environ: Mapping[str, str]) -> dict[str, str]:
+    """The SUPERSTREAM_* variables that are set, by name."""
+    return {name: environ[name] for name in sorted(environ) if name.startswith(PREFIX)}
+
+
+assert [field.name for field in fields(Settings)] == [variable.attribute for variable in VARIABLES]
