@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Installs the real Kafka that the tests start: Java and Maven from Debian when absent, the broker's jars from Maven Central.
+
+Standard library only: it runs before anything else is installed. Running it again costs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+POM = ROOT / "scripts" / "kafka" / "pom.xml"
+KAFKA_VERSION = "4.3.1"
+PACKAGES = {"java": "default-jre-headless", "mvn": "maven"}
+
+
+def cache_folder() -> Path:
+    """Where downloads live: outside the tracked files, shared by all sessions of a checkout."""
+    return Path(os.environ.get("SUPERCLIENT_TEST_CACHE") or ROOT / ".cache").resolve()
+
+
+def kafka_libraries(version: str = KAFKA_VERSION) -> Path:
+    """The folder with the broker's jars; it exists only when it is complete."""
+    return cache_folder() / "kafka" / version
+
+
+def say(text: str) -> None:
+    print(f"install_servers: {text}", file=sys.stderr)
+
+
+def install_commands(commands: list[str]) -> None:
+    """Debian's packages of the commands that are absent; exits with one clear line where that is not possible."""
+    missing = [PACKAGES[command] for command in commands if shutil.which(command) is None]
+    if not missing:
+        return
+    names = " ".join(missing)
+    privileged = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if shutil.which("apt-get") is None or (privileged and shutil.which("sudo") is None):
+        sys.exit(f"install_servers: please install {names} (or their like on this system), then run this again")
+    say(f"installing the Debian packages {names}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = [*privileged, "apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
+    for command in ([*privileged, "apt-get", "update", "-q"], install):
+        if subprocess.run(command, env=environment, stdout=sys.stderr, check=False).returncode != 0:
+            sys.exit(f"install_servers: `{' '.join(command)}` failed; please install {names} by hand, then run this again")
+
+
+def download_kafka(version: str) -> Path:
+    """The broker's jars in the cache; the folder appears at once and whole, so that a killed download leaves nothing."""
+    target = kafka_libraries(version)
+    if target.is_dir():
+        say(f"Kafka {version} is in the cache")
+        return target
+    install_commands(["java", "mvn"])
+    say(f"downloading Kafka {version} with Maven")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        jars = Path(folder) / "jars"
+        command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
+        command += [f"-Dkafka.version={version}", f"-DoutputDirectory={jars}"]
+        if subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
+            sys.exit(f"install_servers: Maven could not download Kafka {version} (see above)")
+        jars.rename(target)
+    say(f"Kafka {version}: {len(list(target.glob('*.jar')))} jars in the cache")
+    return target
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--kafka", action="append", metavar="VERSION", help=f"broker version (default {KAFKA_VERSION})")
+    versions = parser.parse_args().kafka or [KAFKA_VERSION]
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / "install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two sessions that start together download once
+        for version in versions:
+            download_kafka(version)
+        install_commands(["java"])
+
+
+if __name__ == "__main__":
+    main()

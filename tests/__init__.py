@@ -1,0 +1,1 @@
+"""The tests: unit, contract, boot, integration, chaos, frameworks and typing, with what they share beside this file."""

@@ -1,0 +1,108 @@
+"""The fixtures that hand out servers, and the report of what those logged while a test failed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.kafka import Broker
+from tests.servers.process import RUNNING
+from tests.servers.secure import SecureBroker
+
+_log_sizes = pytest.StashKey[dict[Path, int]]()
+
+
+def _require_kafka() -> None:
+    """TST-3: under CI a missing server is a failure; elsewhere the skip says how to get it."""
+    from install_servers import KAFKA_VERSION, kafka_libraries
+
+    missing = [] if kafka_libraries(KAFKA_VERSION).is_dir() else [f"Kafka {KAFKA_VERSION}"]
+    missing += [] if shutil.which("java") else ["Java"]
+    if missing:
+        missing_server(f"{' and '.join(missing)} missing: python3 scripts/install_servers.py gets it")
+
+
+def missing_server(reason: str) -> None:
+    """Fails under CI, skips elsewhere, with the reason."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _running(broker: Broker) -> Iterator[Broker]:
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One broker for the whole session: leave it up, and use topics of your own (`topic`)."""
+    _require_kafka()
+    yield from _running(Broker(tmp_path_factory.mktemp("kafka")))
+
+
+@pytest.fixture
+def cluster(kafka: Broker) -> Broker:
+    """The session's broker as a cluster that has never seen an agent: the system topics are gone."""
+    kafka.reset_system_topics()
+    return kafka
+
+
+@pytest.fixture
+def topic(kafka: Broker, request: pytest.FixtureRequest) -> str:
+    """A new topic of one partition on the session's broker, named after the test."""
+    allowed = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[:60]
+    return kafka.create_topic(f"{allowed}-{os.urandom(4).hex()}")
+
+
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker for one test module, which may do with its topics what it likes."""
+    _require_kafka()
+    yield from _running(Broker(tmp_path_factory.mktemp("own-kafka"), "own-kafka"))
+
+
+@pytest.fixture
+def fresh_kafka(tmp_path: Path) -> Iterator[Broker]:
+    """A broker for one test, to pause, kill and restart."""
+    _require_kafka()
+    yield from _running(Broker(tmp_path / "fresh-kafka", "fresh-kafka"))
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    """SASL_SSL with PLAIN and SCRAM, and ACLs: `grant` first, `revoke_all` afterwards."""
+    _require_kafka()
+    broker = SecureBroker(tmp_path_factory.mktemp("secure-kafka"))
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[_log_sizes] = {server.log: server.log.stat().st_size for server in RUNNING}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failing test shows what the servers said since it began."""
+    report = yield
+    if report.failed:
+        before = item.stash.get(_log_sizes, {})
+        for server in RUNNING:
+            said = server.log_tail(since=before.get(server.log, 0))
+            if said:
+                report.sections.append((f"{server.name}, all in {server.log}", said))
+    return report
