@@ -18,7 +18,9 @@ from tests.servers.topics import Topics
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from install_servers import KAFKA_VERSION, kafka_libraries  # noqa: E402  the one place that knows the cache
+from install_servers import KAFKA_VERSION, cache_folder, kafka_libraries  # noqa: E402  the one place that knows the cache
+
+__all__ = ["KAFKA_VERSION", "ROOT", "Broker", "cache_folder"]
 
 _JAVA = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+PerfDisableSharedMem"]
 
