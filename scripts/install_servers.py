@@ -49,7 +49,9 @@ def install_commands(commands: list[str]) -> None:
     install = [*privileged, "apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
     for command in ([*privileged, "apt-get", "update", "-q"], install):
         if subprocess.run(command, env=environment, stdout=sys.stderr, check=False).returncode != 0:
-            sys.exit(f"install_servers: `{' '.join(command)}` failed; please install {names} by hand, then run this again")
+            sys.exit(
+                f"install_servers: `{' '.join(command)}` failed; please install {names} by hand, then run this again"
+            )
 
 
 def download_kafka(version: str) -> Path:

@@ -113,7 +113,9 @@ def wheel() -> Path:
 def _source_hash() -> str:
     digest = hashlib.sha256()
     files = [path for path in (ROOT / "superclient").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    files += [path for path in ROOT.iterdir() if path.is_file() and path.suffix in {".toml", ".pth", ".start", ".py", ".md"}]
+    files += [
+        path for path in ROOT.iterdir() if path.is_file() and path.suffix in {".toml", ".pth", ".start", ".py", ".md"}
+    ]
     for path in sorted(files):
         digest.update(f"{path.relative_to(ROOT)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()[:16]
@@ -142,7 +144,9 @@ def interpreter(version: str) -> Path:
     """CPython `version` ("3.12") on this machine; where there is none the test is skipped, or fails under CI."""
     found = find_interpreter(version)
     if found is None:
-        missing_server(f"CPython {version} is not installed: `uv python install {version}` or `pyenv install {version}`")
+        missing_server(
+            f"CPython {version} is not installed: `uv python install {version}` or `pyenv install {version}`"
+        )
     assert found is not None
     return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import Proxy
 from tests.servers.kafka import Broker
 from tests.servers.process import RUNNING
 from tests.servers.secure import SecureBroker
@@ -74,6 +75,15 @@ def fresh_kafka(tmp_path: Path) -> Iterator[Broker]:
     """A broker for one test, to pause, kill and restart."""
     _require_kafka()
     yield from _running(Broker(tmp_path / "fresh-kafka", "fresh-kafka"))
+
+
+@pytest.fixture(scope="module")
+def behind_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Proxy]]:
+    """A broker and the proxy in front of it: programs use `proxy.bootstrap` and stay behind it; `restore` it afterwards."""
+    _require_kafka()
+    with Proxy() as proxy:
+        for broker in _running(Broker(tmp_path_factory.mktemp("proxied-kafka"), "proxied-kafka", proxy=proxy)):
+            yield broker, proxy
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from tests.faults import Proxy
 from tests.servers.log_segments import LogSummary, read_topic
 from tests.servers.ports import free_port, release_port
 from tests.servers.process import ServerError, ServerProcess
@@ -29,7 +30,7 @@ _PROPERTIES = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,PROXIED:PLAINTEXT",
     # One node holds everything, and few partitions of the internal topics make the first group join quick.
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "4",
@@ -50,8 +51,12 @@ _PROPERTIES = {
 class Broker(Topics):
     """One broker on its own ports and folder; the methods of `Topics` work on it while it is up."""
 
-    def __init__(self, folder: Path, name: str = "kafka", version: str = KAFKA_VERSION) -> None:
+    def __init__(
+        self, folder: Path, name: str = "kafka", version: str = KAFKA_VERSION, proxy: Proxy | None = None
+    ) -> None:
+        """With a `proxy`, clients that connect to `proxy.bootstrap` stay behind it; the tests' own calls go past it."""
         self.folder = folder
+        self._proxy = proxy
         self.log_dir = folder / "data"
         self.version = version
         self._libraries = kafka_libraries(version)
@@ -64,11 +69,18 @@ class Broker(Topics):
         """The configuration of the node; a subclass adds listeners."""
         port, controller = self._take_ports(2)
         self.bootstrap = f"127.0.0.1:{port}"
+        listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"
+        advertised = f"PLAINTEXT://127.0.0.1:{port}"
+        if self._proxy is not None:
+            # A listener of its own: a client leaves a proxy as soon as it learns the address that the broker advertises.
+            (self._proxy.target_port,) = self._take_ports(1)
+            listeners += f",PROXIED://127.0.0.1:{self._proxy.target_port}"
+            advertised += f",PROXIED://127.0.0.1:{self._proxy.port}"
         return {
             **_PROPERTIES,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "listeners": listeners,
+            "advertised.listeners": advertised,
             "log.dirs": str(self.log_dir),
         }
 

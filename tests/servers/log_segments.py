@@ -71,7 +71,9 @@ def read_topic(log_dir: Path, topic: str) -> LogSummary:
 def _batches(data: bytes, partition: int) -> Iterator[Batch]:
     position = 0
     while position + _HEADER.size <= len(data):
-        base_offset, length, _, magic, _, attributes, _, _, _, producer_id, _, _, records = _HEADER.unpack_from(data, position)
+        base_offset, length, _, magic, _, attributes, _, _, _, producer_id, _, _, records = _HEADER.unpack_from(
+            data, position
+        )
         size = _BEFORE_LENGTH + length
         if magic != 2 or position + size > len(data):  # the broker is still writing the last batch
             return

@@ -57,7 +57,9 @@ class Topics:
 
         def led() -> bool:
             found = admin.list_topics(timeout=10).topics.get(name)
-            return found is not None and bool(found.partitions) and all(p.leader >= 0 for p in found.partitions.values())
+            return (
+                found is not None and bool(found.partitions) and all(p.leader >= 0 for p in found.partitions.values())
+            )
 
         wait_for(led, f"topic {name} has leaders")
         return name
@@ -77,7 +79,9 @@ class Topics:
         failed: list[KafkaError] = []
         producer = Producer(self._client(**{"linger.ms": 0, "message.timeout.ms": 15000}))
         for value in values:
-            producer.produce(topic, value, key=key, on_delivery=lambda error, _: failed.append(error) if error else None)
+            producer.produce(
+                topic, value, key=key, on_delivery=lambda error, _: failed.append(error) if error else None
+            )
         if producer.flush(20) or failed:
             raise RuntimeError(f"not delivered to {topic}: {failed}")
 

@@ -52,7 +52,9 @@ def test_a_program_that_hangs_is_ended_and_shown():
 
 def test_a_started_program_ends_with_its_block():
     """A program runs beside the test and is gone afterwards."""
-    with start_program(environment(superclient=False), "print(input(), flush=True); import time; time.sleep(600)") as process:
+    with start_program(
+        environment(superclient=False), "print(input(), flush=True); import time; time.sleep(600)"
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write("hello\n")

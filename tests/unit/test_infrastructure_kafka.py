@@ -93,7 +93,9 @@ def test_a_secure_broker_wants_credentials_and_rights(secure_kafka: SecureBroker
         answers: list[str] = []
         config = secure_kafka.client_config("confluent", user, mechanism=mechanism)
         producer = Producer({**config, "message.timeout.ms": 15000, "log_level": 0})
-        producer.produce(topic, b"v", on_delivery=lambda error, _: answers.append(error.name() if error else "delivered"))
+        producer.produce(
+            topic, b"v", on_delivery=lambda error, _: answers.append(error.name() if error else "delivered")
+        )
         producer.flush(20)
         return answers[0]
 
