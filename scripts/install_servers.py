@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Installs the real Kafka that the tests start: Java and Maven from Debian when absent, the broker's jars from Maven Central.
+"""Installs the real Kafka that the tests start: Java and Maven from Debian when absent, its jars from Maven Central.
 
 Standard library only: it runs before anything else is installed. Running it again costs nothing.
 """
@@ -37,7 +37,11 @@ def say(text: str) -> None:
 
 def install_commands(commands: list[str]) -> None:
     """Debian's packages of the commands that are absent; exits with one clear line where that is not possible."""
-    missing = [PACKAGES[command] for command in commands if shutil.which(command) is None]
+    install_packages([PACKAGES[command] for command in commands if shutil.which(command) is None])
+
+
+def install_packages(missing: list[str]) -> None:
+    """As above, by the packages' own names."""
     if not missing:
         return
     names = " ".join(missing)
@@ -55,7 +59,7 @@ def install_commands(commands: list[str]) -> None:
 
 
 def download_kafka(version: str) -> Path:
-    """The broker's jars in the cache; the folder appears at once and whole, so that a killed download leaves nothing."""
+    """The broker's jars in the cache; their folder appears whole or not at all, also when this is killed."""
     target = kafka_libraries(version)
     if target.is_dir():
         say(f"Kafka {version} is in the cache")
@@ -77,11 +81,15 @@ def download_kafka(version: str) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kafka", action="append", metavar="VERSION", help=f"broker version (default {KAFKA_VERSION})")
-    versions = parser.parse_args().kafka or [KAFKA_VERSION]
+    parser.add_argument("--debian", action="append", metavar="PACKAGE", help="install only this Debian package")
+    options = parser.parse_args()
+    if options.debian:
+        install_packages(options.debian)
+        return
     cache_folder().mkdir(parents=True, exist_ok=True)
     with (cache_folder() / "install.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two sessions that start together download once
-        for version in versions:
+        for version in options.kafka or [KAFKA_VERSION]:
             download_kafka(version)
         install_commands(["java"])
 

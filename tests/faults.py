@@ -56,8 +56,8 @@ def silent_port() -> Iterator[int]:
 class Proxy:
     """A TCP proxy in front of `target_port`, in a thread of its own; a `with` block opens and closes it.
 
-    A Kafka client leaves a proxy as soon as it learns the address that the broker advertises: `Broker(…, proxy=proxy)`, or
-    the fixture `behind_proxy`, makes a listener that advertises the proxy.
+    A Kafka client leaves a proxy as soon as it learns the address that the broker advertises: `Broker(…, proxy=proxy)`,
+    or the fixture `behind_proxy`, makes a listener that advertises the proxy.
     """
 
     def __init__(self, target_port: int = 0, port: int = 0) -> None:

@@ -79,7 +79,7 @@ def fresh_kafka(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture(scope="module")
 def behind_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Proxy]]:
-    """A broker and the proxy in front of it: programs use `proxy.bootstrap` and stay behind it; `restore` it afterwards."""
+    """A broker and the proxy in front of it: programs use `proxy.bootstrap`, stay behind it, and `restore` it."""
     _require_kafka()
     with Proxy() as proxy:
         for broker in _running(Broker(tmp_path_factory.mktemp("proxied-kafka"), "proxied-kafka", proxy=proxy)):
@@ -96,6 +96,16 @@ def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBro
         yield broker
     finally:
         broker.close()
+
+
+_SERVERS = {"kafka", "own_kafka", "fresh_kafka", "secure_kafka", "behind_proxy"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a server is marked so, and `make unit` leaves it out."""
+    for item in items:
+        if _SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
 
 
 @pytest.hookimpl(tryfirst=True)

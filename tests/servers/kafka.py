@@ -72,7 +72,7 @@ class Broker(Topics):
         listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"
         advertised = f"PLAINTEXT://127.0.0.1:{port}"
         if self._proxy is not None:
-            # A listener of its own: a client leaves a proxy as soon as it learns the address that the broker advertises.
+            # A listener of its own: a client leaves a proxy as soon as it learns the advertised address.
             (self._proxy.target_port,) = self._take_ports(1)
             listeners += f",PROXIED://127.0.0.1:{self._proxy.target_port}"
             advertised += f",PROXIED://127.0.0.1:{self._proxy.port}"
@@ -131,7 +131,7 @@ class Broker(Topics):
             release_port(port)
 
     def log_bytes(self, topic: str) -> LogSummary:
-        """The truth about bytes: `.bytes`, `.records`, `.batches`, `.codecs`, `.records_by_partition` of the segment files."""
+        """The truth about bytes, from the segment files: `.bytes .records .batches .codecs .records_by_partition`."""
         return read_topic(self.log_dir, topic)
 
     def _take_ports(self, count: int) -> list[int]:

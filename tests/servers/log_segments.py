@@ -10,8 +10,8 @@ from pathlib import Path
 
 CODECS = {0: "none", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 
-# Record batch, magic 2 (KIP-98): base offset, length of the rest, leader epoch, magic, CRC, attributes, last offset delta,
-# first and last timestamp, producer id and epoch, base sequence, number of records.
+# Record batch, magic 2 (KIP-98): base offset, length of the rest, leader epoch, magic, CRC, attributes, last offset
+# delta, first and last timestamp, producer id and epoch, base sequence, number of records.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _BEFORE_LENGTH = 12
 

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-# Below the range from which the kernel takes ports for outgoing connections: a server that is down for a while, because a
-# test stopped it, must find its port free when it comes back.
+# Below the range from which the kernel takes ports for outgoing connections: a server that is down for a while,
+# because a test stopped it, must find its port free when it comes back.
 _RANGE = range(20000, 32000)
 
 _held: dict[int, IO[str]] = {}

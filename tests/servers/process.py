@@ -106,7 +106,7 @@ class ServerProcess:
         RUNNING.append(self)
 
     def wait_ready(self, probe: Callable[[], bool], timeout: float = 60.0) -> None:
-        """Asks `probe` until it says yes; a server that died or took too long is a ServerError with the end of its log."""
+        """Asks `probe` until it says yes; a server that died or took too long is a ServerError that shows its log."""
         deadline = time.monotonic() + timeout
         while not probe():
             if not self.alive:

@@ -63,7 +63,7 @@ class SecureBroker(Broker):
     def grant(
         self, user: str, topic: str, operations: Iterable[str] = ("WRITE", "DESCRIBE"), *, group: bool = False
     ) -> None:
-        """Gives `user` rights on a topic (or, with `group=True`, on the consumer group of that name); `*` is every one."""
+        """Gives `user` rights on a topic (with `group=True`, on that consumer group); `*` is every one."""
         kind = ResourceType.GROUP if group else ResourceType.TOPIC
         bindings = [self._binding(AclBinding, kind, topic, user, operation) for operation in operations]
         admin = self.admin()  # must outlive its results
@@ -88,7 +88,7 @@ class SecureBroker(Broker):
     def client_config(
         self, library: str, user: str = "app", password: str | None = None, mechanism: str = "PLAIN"
     ) -> dict[str, Any]:
-        """The arguments with which a client of `library` (kafka-python, aiokafka, confluent) logs in on the secure listener."""
+        """The arguments with which a client of `library` (kafka-python, aiokafka, confluent) logs in securely."""
         password = self.users[user] if password is None else password
         if library == "confluent":
             return {
