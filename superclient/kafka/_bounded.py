@@ -47,7 +47,9 @@ class _Job(Generic[T]):
             with internal():
                 self.result.append(self._work(self._deadline))
         except Exception as error:
-            self.error = translate(error)
+            # Without its traceback and context, which would keep the library's client alive and tell what it was told.
+            self.error = translate(error).with_traceback(None)
+            self.error.__cause__ = self.error.__context__ = None
         finally:
             self.done.set()
 
