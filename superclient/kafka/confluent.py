@@ -133,12 +133,13 @@ class _Reader:
             self._watch.check()
             if message is None:
                 continue
-            if message.error() is None:
+            error: Any = message.error()
+            if error is None:
                 newest = LastRecord(Found.RECORD, message.value())
-            elif message.error().name() == "_PARTITION_EOF":
+            elif error.name() == "_PARTITION_EOF":
                 return newest
             else:
-                raise _translate(message.error())
+                raise _translate(error)
 
     def _repeat(self, call: Callable[[float], T]) -> T:
         """Make a blocking call in slices, because callbacks, which know of a refused connection, run between them."""

@@ -7,8 +7,17 @@ id): by that, and by nothing in the text, our records are told from the program'
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from superclient.kafka.internal import CLIENT_ID_PREFIX
+
+
+class _Heard(threading.local):
+    errors: list[BaseException] | None = None
+
+
+_heard = _Heard()
 
 
 class _NotOurs(logging.Filter):
@@ -16,7 +25,11 @@ class _NotOurs(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         # Not record.threadName: it is absent where the program turned logging.logThreads off.
-        return CLIENT_ID_PREFIX not in threading.current_thread().name
+        if CLIENT_ID_PREFIX not in threading.current_thread().name:
+            return True
+        if _heard.errors is not None and isinstance(record.args, tuple):
+            _heard.errors += [each for each in record.args if isinstance(each, BaseException)]
+        return False
 
 
 _FILTER = _NotOurs()
@@ -32,3 +45,13 @@ def quiet(package: str) -> None:
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger) and (name == package or name.startswith(prefix)):
             logger.addFilter(_FILTER)  # does nothing where it is there already
+
+
+@contextmanager
+def overhearing() -> Iterator[list[BaseException]]:
+    """The exceptions that a library logs on this thread instead of raising them."""
+    _heard.errors = errors = []
+    try:
+        yield errors
+    finally:
+        _heard.errors = None
