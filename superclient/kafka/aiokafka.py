@@ -1,6 +1,7 @@
 """Small reads and writes through aiokafka (0.10 to 0.14), on an event loop of their own.
 
-A program's event loop is never used, with one exception: an asynchronous token provider belongs to it and is asked there.
+A program's event loop is never used, with one exception: an asynchronous token provider belongs to it and is asked
+there.
 """
 
 import asyncio
@@ -173,10 +174,11 @@ def _provider(provider: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
 
     if loop is None or not loop.is_running():
         raise Unreachable("the token provider's event loop is not running")
+    home = loop
 
     class OnItsLoop(AbstractTokenProvider):  # type: ignore[misc]
         async def token(self) -> Any:
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(provider.token(), loop))
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(provider.token(), home))
 
         def extensions(self) -> Any:
             return provider.extensions()

@@ -50,7 +50,8 @@ def quiet(package: str) -> None:
 @contextmanager
 def overhearing() -> Iterator[list[BaseException]]:
     """The exceptions that a library logs on this thread instead of raising them."""
-    _heard.errors = errors = []
+    errors: list[BaseException] = []
+    _heard.errors = errors
     try:
         yield errors
     finally:

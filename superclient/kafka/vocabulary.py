@@ -1,7 +1,7 @@
 """Canonical (Java) names of producer settings and each library's own names and aliases; data, not code.
 
-Canonical names are those of Apache Kafka's producer documentation. A library whose spelling is the canonical one with dots
-turned to underscores needs no entry; aliases are tried in order, the first is the one to write.
+Canonical names are those of Apache Kafka's producer documentation. A library whose spelling is the canonical one with
+dots turned to underscores needs no entry; aliases are tried in order, the first is the one to write.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,7 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 _EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "kafka-python": {
-        "key.serializer": ("key_serializer",),
         "partitioner.class": ("partitioner",),
-        "buffer.memory": ("buffer_memory",),
     },
     "aiokafka": {
         BATCH: ("max_batch_size",),
@@ -37,12 +35,8 @@ _EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "max.in.flight",
         ),
         "partitioner.class": ("partitioner",),
-        "buffer.memory": ("queue.buffering.max.kbytes",),
-        "connections.max.idle.ms": ("connections.max.idle.ms",),
-        "metadata.max.age.ms": ("metadata.max.age.ms", "topic.metadata.refresh.interval.ms"),
         "send.buffer.bytes": ("socket.send.buffer.bytes",),
         "receive.buffer.bytes": ("socket.receive.buffer.bytes",),
-        "request.timeout.ms": ("request.timeout.ms",),
         "sasl.mechanism": ("sasl.mechanism", "sasl.mechanisms"),
     },
 }
