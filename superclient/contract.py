@@ -1,8 +1,8 @@
 """What travels over Kafka: the names of the system topics, the metadata record, and the agents' reports.
 
-Both records are parsed here and nowhere else, with the limits that keep a hostile or broken record harmless. Everything
-read from Kafka is input from the network (AGT-36): of a topic's optimized configuration only the four tunable settings are
-taken, each parsed and range-checked; whatever else is there is named once and ignored.
+Both records are parsed here and nowhere else, with the limits that keep a hostile or broken record harmless.
+Everything read from Kafka is input from the network (AGT-36): of a topic's optimized configuration only the four
+tunable settings are taken, each parsed and range-checked; whatever else is there is named once and ignored.
 """
 
 import json
@@ -155,7 +155,7 @@ def _number(value: object, default: float, low: float, high: float) -> float:
             value = float(value)
         except ValueError:
             return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
         return default
     return float(min(max(value, low), high))
 
@@ -168,7 +168,7 @@ def _shown(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ClientReport:
-    """One record of superstream.clients; fields that are None are left out of the JSON (a figure absent, not guessed)."""
+    """One record of superstream.clients; a field that is None is left out (a figure absent, not guessed)."""
 
     client_id: str
     ip_address: str

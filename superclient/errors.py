@@ -1,12 +1,12 @@
 """The errors that superclient raises to people who call it; the agent inside a program raises none of them.
 
-    SuperclientError
-    ├── SettingError          a SUPERSTREAM_* variable that does not parse (also a ValueError)
-    ├── ContractError         a record of superstream.metadata_v1 that is not what it should be (also a ValueError)
-    └── ClusterError          a small read or write of our own that did not work
-        ├── Unreachable       nobody answered in time
-        ├── NotAuthorized     the credentials, or their rights, do not suffice
-        └── TopicMissing      the topic is not on the cluster, and we create none
+SuperclientError
+├── SettingError          a SUPERSTREAM_* variable that does not parse (also a ValueError)
+├── ContractError         a record of superstream.metadata_v1 that is not what it should be (also a ValueError)
+└── ClusterError          a small read or write of our own that did not work
+    ├── Unreachable       nobody answered in time
+    ├── NotAuthorized     the credentials, or their rights, do not suffice
+    └── TopicMissing      the topic is not on the cluster, and we create none
 """
 
 

@@ -99,7 +99,7 @@ class Settings:
 
 
 def read(environ: Mapping[str, str]) -> tuple[Settings, tuple[SettingError, ...]]:
-    """The settings of an environment, and what did not parse: a malformed value is named there and its default holds."""
+    """The settings of an environment, and what did not parse: a malformed value is named, its default holds."""
     values: dict[str, Any] = {}
     problems: list[SettingError] = []
     for variable in VARIABLES:
@@ -109,7 +109,9 @@ def read(environ: Mapping[str, str]) -> tuple[Settings, tuple[SettingError, ...]
         try:
             values[variable.attribute] = variable.read(text)
         except ValueError as error:
-            problems.append(SettingError(f"{variable.name}={text[:80]!r} {error}; the default {_default(variable)} holds"))
+            problems.append(
+                SettingError(f"{variable.name}={text[:80]!r} {error}; the default {_default(variable)} holds")
+            )
     return Settings(**values), tuple(problems)
 
 

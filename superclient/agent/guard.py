@@ -30,9 +30,11 @@ def fail_open(component: str, doing: str) -> Callable[[Callable[P, R]], Callable
     def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | None:
-            with guarded(component, doing):
+            try:
                 return function(*args, **kwargs)
-            return None
+            except Exception as error:
+                log.failure(component, doing, error)
+                return None
 
         return wrapper
 

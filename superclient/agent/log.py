@@ -1,8 +1,8 @@
 """Log lines of the agent: `[superstream] LEVEL component: message` on stderr, quiet, each warning once per cause.
 
-They go through the `superclient` logger with a handler of its own and no propagation. Once the program configures the root
-logger or that one, ours steps back and the program's handlers have them (AGT-50). Nothing here can raise: a closed stderr
-swallows the line.
+They go through the `superclient` logger with a handler of its own and no propagation. Once the program configures the
+root logger or that one, ours steps back and the program's handlers have them (AGT-50). Nothing here can raise: a
+closed stderr swallows the line.
 """
 
 import logging
@@ -11,7 +11,7 @@ import threading
 
 LOGGER = logging.getLogger("superclient")
 _said: set[object] = set()
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 class _Stderr(logging.Handler):
@@ -59,12 +59,22 @@ def info(component: str, message: str) -> None:
 
 def warn_once(component: str, cause: object, message: str) -> None:
     """A warning, the first time this cause is met in the process."""
+    if _first(component, cause):
+        _emit(logging.WARNING, component, message)
+
+
+def info_once(component: str, cause: object, message: str) -> None:
+    """A thing an operator wants to know, the first time in the process."""
+    if _first(component, cause):
+        _emit(logging.INFO, component, message)
+
+
+def _first(component: str, cause: object) -> bool:
     with _lock:
-        if (component, cause) in _said:
-            return
-        if len(_said) < 1000:
+        known = (component, cause) in _said
+        if not known and len(_said) < 1000:  # hostile metadata must not fill the memory with causes
             _said.add((component, cause))
-    _emit(logging.WARNING, component, message)
+        return not known
 
 
 def failure(component: str, doing: str, error: BaseException) -> None:
@@ -88,4 +98,4 @@ def _emit(level: int, component: str, message: str) -> None:
 def after_fork_in_child() -> None:
     """A lock held by another thread at the fork would never be released in the child."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()

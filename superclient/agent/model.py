@@ -9,7 +9,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from superclient import contract
 from superclient.kafka.connection import Connection
+
+UNREACHABLE_FOR = 60.0
+"""Seconds for which a cluster that could not be read is left alone."""
+
+
+class State(Enum):
+    """What we know: nothing (yet), that there is no recommendation to be had, or the record."""
+
+    UNKNOWN = "unknown"
+    ABSENT = "absent"
+    KNOWN = "known"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The state of a cluster's metadata; `why` is a phrase for people."""
+
+    state: State
+    why: str
+    metadata: contract.Metadata = field(default_factory=contract.Metadata)
+
+    @property
+    def interval(self) -> float:
+        """Seconds between reports, and for which this advice is good."""
+        return UNREACHABLE_FOR if self.state is State.UNKNOWN else self.metadata.report_interval_ms / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +52,6 @@ class ProducerRequest:
         tunable: the canonical names that this library can take, of vocabulary.TUNABLE.
         levels: codec → (lowest, highest) level that this library takes; a codec that is absent takes none.
         broker: the broker's version where the library knows it, for codecs that old brokers refuse.
-        latency_bound: the canonical names that limit linger besides delivery.timeout.ms are known by name alone.
     """
 
     library: str
@@ -63,7 +88,7 @@ class Origin(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One decision: the setting, what was done, the value that now holds (or was refused), and why in a short phrase."""
+    """One decision: the setting, what was done, the value that now holds (or was refused), and why in a phrase."""
 
     name: str
     action: Action
@@ -92,7 +117,7 @@ class Plan:
 
 @dataclass(slots=True)
 class TopicCounters:
-    """Totals of one topic: records and batches sent, bytes before and after compression (None: the library cannot tell)."""
+    """Totals of one topic; bytes before and after compression are None where the library cannot tell."""
 
     records: int = 0
     batches: int = 0
@@ -102,7 +127,7 @@ class TopicCounters:
 
 @dataclass(slots=True)
 class NodeCounters:
-    """Totals of one broker: produce requests, their bytes, and the sum and number of their round trips in milliseconds."""
+    """Totals of one broker: produce requests, their bytes, the sum of round trips in milliseconds and their number."""
 
     requests: int = 0
     bytes: int | None = None

@@ -10,11 +10,13 @@ All block at most `timeout` seconds, raise the ClusterError family alone, create
 behind, and log nothing: they are called on superclient's own threads, never on a program's event loop.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 
 class ClusterKey(NamedTuple):
@@ -41,7 +43,7 @@ class Connection:
     bootstrap: tuple[str, ...]
     principal: str
     settings: Mapping[str, object] = field(repr=False, hash=False, compare=False)
-    loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False, hash=False, compare=False)
+    loop: "AbstractEventLoop | None" = field(default=None, repr=False, hash=False, compare=False)
 
     @property
     def key(self) -> ClusterKey:

@@ -1,0 +1,105 @@
+"""Hooks of kafka-python's KafkaProducer, and the translation of its arguments.
+
+The program's arguments go to the constructor untouched; what the plan changes is set in the live producer afterwards,
+before anybody else has seen it. So a constructor cannot fail for a reason of ours.
+"""
+
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import wrapt
+
+from superclient import redact
+from superclient.agent import pipeline
+from superclient.agent.adapters.frames import unseen
+from superclient.agent.adapters.kafka_python import counters, retune
+from superclient.agent.model import Counters, Plan, ProducerRequest
+from superclient.kafka.connection import Connection
+from superclient.kafka.vocabulary import BATCH, COMPRESSION, LINGER, canonical_name
+
+LIBRARY = "kafka-python"
+
+
+class KafkaPythonAdapter:
+    """kafka-python as the pipeline sees it."""
+
+    library = LIBRARY
+
+    def __init__(self, producer_class: Any) -> None:
+        self._class = producer_class
+        self._defaults = _reportable(producer_class.DEFAULT_CONFIG)
+        self._codecs = retune.codecs(producer_class)
+
+    def request(self, written: Mapping[str, Any], connection: Connection, producer: Any | None) -> ProducerRequest:
+        """See Adapter.request."""
+        config = producer.config if producer is not None else {}
+        broker = config.get("api_version")
+        return ProducerRequest(
+            library=LIBRARY,
+            library_version=_version(),
+            client_id=str(config.get("client_id") or written.get("client_id") or ""),
+            connection=connection,
+            written=_reportable({name: value for name, value in written.items() if name in self._class.DEFAULT_CONFIG}),
+            defaults=self._defaults,
+            codecs=frozenset(self._codecs),
+            tunable=frozenset({COMPRESSION, BATCH, LINGER}),
+            broker=broker if isinstance(broker, tuple) else None,
+        )
+
+    def retune(self, producer: Any, request: ProducerRequest, plan: Plan) -> bool:
+        """See Adapter.retune."""
+        return retune.apply(producer, self._codecs, request, plan)
+
+    def release(self, producer: Any, seconds: float) -> None:
+        """See Adapter.release."""
+        producer.flush(timeout=seconds)
+
+    def attach(self, producer: Any, into: Counters) -> None:
+        """See Adapter.attach."""
+        counters.attach(producer, into)
+
+    def refresh(self, into: Counters) -> None:
+        """Batches are counted as they are acknowledged; nothing is deferred."""
+
+
+def patch(module: ModuleType, late: bool = False) -> None:
+    """Hook the class in `kafka.producer.kafka`; early and late are the same, the class object stays."""
+    if not pipeline.watches(LIBRARY):
+        return
+    adapter = KafkaPythonAdapter(module.KafkaProducer)
+    wrapt.wrap_function_wrapper(module, "KafkaProducer.__init__", _constructing(adapter))
+    wrapt.wrap_function_wrapper(module, "KafkaProducer.close", _close)
+    counters.patch(module)
+
+
+def _constructing(adapter: KafkaPythonAdapter) -> Callable[..., None]:
+    @unseen
+    def construct(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        story = pipeline.open_story(adapter, kwargs, kwargs.get("client_id"))
+        wrapped(*args, **kwargs)
+        if story is not None:
+            story.finish(producer)
+
+    return construct
+
+
+@unseen
+def _close(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        pipeline.closing(producer)
+
+
+def _reportable(config: Mapping[str, Any]) -> dict[str, object]:
+    found = redact.reportable({canonical_name(LIBRARY, name): value for name, value in config.items()})
+    if COMPRESSION in found:
+        found[COMPRESSION] = found[COMPRESSION] or "none"
+    return found
+
+
+def _version() -> str:
+    import kafka
+
+    return str(kafka.__version__)

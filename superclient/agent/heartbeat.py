@@ -1,0 +1,122 @@
+"""The one thread: starts with the first producer, ends with the last, stops before a fork and comes back after it.
+
+What it does when it wakes is not told here: `beat()` does what is due and answers in how many seconds to come again,
+or None when there is nothing left to do. Waking is reentrant (a SimpleQueue's put), because the garbage collector
+wakes it too.
+"""
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from superclient.agent import log
+
+FORK_PATIENCE = 0.05  # seconds that os.fork() may wait for an idle thread to end
+
+
+class Heartbeat:
+    """A daemon thread that exists while it is needed."""
+
+    def __init__(self, beat: Callable[[], float | None]) -> None:
+        self._beat = beat
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._last: Callable[[], None] | None = None
+
+    def ensure(self, blocking: bool = True) -> None:
+        """Run the thread if it does not; cheap enough for a hook that is called for every batch.
+
+        With blocking=False it gives up where another thread is at it: for hooks that the garbage collector may call.
+        """
+        if self._thread is not None and not self._stopping:
+            return
+        if not self._lock.acquire(blocking):
+            return
+        try:
+            self._start()
+        finally:
+            self._lock.release()
+
+    def _start(self) -> None:
+        if self._thread is not None and self._thread.is_alive() and not self._stopping:
+            return
+        self._stopping = False
+        self._wakes = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, args=(self._wakes,), name="superclient", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is shutting down, or there are no threads to be had
+            self._thread = None
+
+    def wake(self) -> None:
+        """Let the thread look at what is due, soon. Takes no lock."""
+        self._wakes.put(None)
+
+    def stop(self, patience: float = FORK_PATIENCE) -> None:
+        """Ask the thread to end and wait a moment; in the middle of a read it ends after it."""
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():
+            return
+        self._stopping = True
+        self._wakes.put(None)
+        thread.join(patience)
+
+    def run_last(self, work: Callable[[], None], patience: float) -> None:
+        """Let the thread do this work and end, and wait for it; a thread in the middle of a read is not waited for
+        longer."""
+        if not self.alive:
+            return
+        done = threading.Event()
+
+        def last() -> None:
+            try:
+                work()
+            finally:
+                done.set()
+
+        self._last = last
+        self._wakes.put(None)
+        done.wait(patience)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def after_fork_in_child(self) -> None:
+        """The thread stayed in the parent, maybe holding a lock of ours."""
+        self._lock = threading.RLock()
+        self._thread, self._stopping, self._last = None, False, None
+
+    def _run(self, wakes: "SimpleQueue[None]") -> None:
+        while wakes is self._wakes and not self._stopping:
+            pause = self._once()
+            if self._last is not None:
+                self._last()
+                return
+            with self._lock:
+                if wakes is not self._wakes or self._stopping:
+                    return
+                if pause is None:
+                    # In this order: whoever wakes us now is either seen here, or sees that there is no thread.
+                    self._thread = None
+                    if wakes.empty():
+                        return
+                    self._thread = threading.current_thread()
+            try:
+                wakes.get(timeout=max(0.0, pause or 0.0))
+                while True:  # many wakes are one
+                    wakes.get_nowait()
+            except Empty:
+                pass
+
+    def _once(self) -> float | None:
+        if self._last is not None:
+            return None
+        try:
+            return self._beat()
+        except Exception as error:  # the thread outlives any one failure
+            log.failure("heartbeat", "a round of reports", error)
+            return 60.0

@@ -1,0 +1,162 @@
+"""Decides: request + what is known + settings → Plan, with a reason for every setting set, kept or refused. Pure.
+
+The rules are AGT-30 to AGT-32 and AGT-36: nothing ever lowers batch size or linger; what the program wrote down gives
+way only to a recommendation for its topic; a value that the library, the broker or the program's own limits would not
+bear is refused.
+"""
+
+from collections.abc import Collection, Mapping
+
+from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Reason, State
+from superclient.contract import TopicAdvice
+from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, TUNABLE
+from superclient.settings import Settings
+
+DEFAULT_BATCH_BYTES = 64 * 1024
+MIN_BROKER = {"zstd": (2, 1), "lz4": (0, 10)}
+
+
+def optimize(request: ProducerRequest, topics: Collection[str], advice: Advice, settings: Settings) -> Plan:
+    """The plan for a producer that writes (or may write) these topics, by what is known of its cluster."""
+    if advice.state is State.UNKNOWN:
+        return _own(advice.why)
+    if not advice.metadata.active:
+        return _own("the metadata says active: false")
+    best = most_impactful(topics, advice)
+    if best is not None:
+        return _judge(request, best.configuration, Origin.RECOMMENDATION, settings, best)
+    if not settings.defaults:
+        return _own("no recommendation, and SUPERSTREAM_DEFAULTS=off")
+    why = advice.why if advice.state is State.ABSENT else "the metadata has no recommendation for its topics"
+    return _judge(request, defaults(request, settings), Origin.DEFAULTS, settings, why=why)
+
+
+def most_impactful(topics: Collection[str], advice: Advice) -> TopicAdvice | None:
+    """Of the topics with a recommendation, the one that saves most a day (name decides a tie, so that all agree)."""
+    known = [advice.metadata.topics[name] for name in topics if name in advice.metadata.topics]
+    usable = [topic for topic in known if topic.configuration or topic.refused]
+    return max(usable, key=lambda topic: (topic.impact, topic.topic), default=None)
+
+
+def defaults(request: ProducerRequest, settings: Settings) -> dict[str, int | str]:
+    """What is sensible anywhere: a codec that every consumer reads, room for a full batch, and not a moment's delay."""
+    return {COMPRESSION: settings.default_codec, BATCH: DEFAULT_BATCH_BYTES}
+
+
+def _own(why: str) -> Plan:
+    return Plan({}, (), Origin.USER, why=why)
+
+
+def _judge(
+    request: ProducerRequest,
+    wanted: Mapping[str, int | str],
+    origin: Origin,
+    settings: Settings,
+    topic: TopicAdvice | None = None,
+    why: str = "",
+) -> Plan:
+    changes: dict[str, int | str] = {}
+    reasons: list[Reason] = []
+    for name in TUNABLE:
+        if name not in wanted:
+            continue
+        verdict = _verdict(name, wanted[name], request, origin, settings, changes)
+        reasons.append(verdict)
+        if verdict.action is Action.SET:
+            changes[name] = wanted[name]
+    if topic is not None:
+        reasons += [Reason(name, Action.REFUSED, None, text) for name, text in topic.refused.items()]
+        why = f"recommended for topic {topic.topic}"
+    return Plan(changes, tuple(reasons), origin, topic.topic if topic else "", why)
+
+
+def _verdict(
+    name: str,
+    value: int | str,
+    request: ProducerRequest,
+    origin: Origin,
+    settings: Settings,
+    changes: Mapping[str, int | str],
+) -> Reason:
+    """Set, kept or refused, in this order of precedence: impossible, the program's own word, already so, unbearable."""
+    problem = kept = ""
+    if name not in request.tunable:
+        problem = f"{request.library} {request.library_version} has no such setting"
+    elif name in request.written and origin is Origin.DEFAULTS:
+        kept = "written by the program"
+    elif name == COMPRESSION:
+        problem = _codec_problem(str(value), request)
+        kept = "already so" if value == codec_in_force(request) else ""
+    elif name == LEVEL:
+        problem = _level_problem(int(value), request, changes)
+        kept = "already so" if value == request.effective(LEVEL) else ""
+    else:
+        problem, kept = _size_verdict(name, int(value), request, settings)
+    if problem and not kept:
+        return Reason(name, Action.REFUSED, value, problem)
+    if kept:
+        return Reason(name, Action.KEPT, request.effective(name), kept)
+    return Reason(name, Action.SET, value, origin.value)
+
+
+def _size_verdict(name: str, value: int, request: ProducerRequest, settings: Settings) -> tuple[str, str]:
+    """Why batch size or linger cannot be raised, and why it need not be."""
+    own = number(request.effective(name))
+    if own is None:
+        return "what the library uses now is not known, and nothing may be lowered", ""
+    if name == LINGER and settings.latency_sensitive:
+        return "", "SUPERSTREAM_LATENCY_SENSITIVE=true"
+    if own >= value:
+        return "", "already as large" if own == value else "already larger"
+    return (_batch_problem if name == BATCH else _linger_problem)(value, request), ""
+
+
+def codec_in_force(request: ProducerRequest) -> str:
+    """The codec the producer would use without the agent; the libraries spell "none" in several ways."""
+    return str(request.effective(COMPRESSION) or "none").lower()
+
+
+def _codec_problem(codec: str, request: ProducerRequest) -> str:
+    if codec not in request.codecs:
+        return f"the library that {codec} needs is not installed"
+    oldest = MIN_BROKER.get(codec)
+    if oldest and request.broker is not None and request.broker < oldest:
+        return f"the broker is older than {'.'.join(map(str, oldest))}"
+    return ""
+
+
+def _level_problem(level: int, request: ProducerRequest, changes: Mapping[str, int | str]) -> str:
+    codec = str(changes.get(COMPRESSION, codec_in_force(request)))
+    bounds = request.levels.get(codec)
+    if bounds is None:
+        return f"{codec} takes no level in {request.library}"
+    return "" if bounds[0] <= level <= bounds[1] else f"{codec} takes levels {bounds[0]} to {bounds[1]}"
+
+
+def _batch_problem(size: int, request: ProducerRequest) -> str:
+    limit = number(request.effective("max.request.size"))
+    return f"larger than max.request.size {limit:.0f}" if limit is not None and size > limit else ""
+
+
+def _linger_problem(linger: int, request: ProducerRequest) -> str:
+    delivery = number(request.effective("delivery.timeout.ms"))
+    answer = number(request.effective("request.timeout.ms")) or 0.0
+    if delivery is None:  # aiokafka: a batch lives no longer than the request timeout
+        return f"not below request.timeout.ms {answer:.0f}" if linger >= answer > 0 else ""
+    if delivery > 0 and linger + answer >= delivery:
+        return f"linger + request.timeout.ms {answer:.0f} would reach delivery.timeout.ms {delivery:.0f}"
+    return ""
+
+
+def number(value: object) -> float | None:
+    """A setting's value as a number; the libraries take them as int, float and (librdkafka) text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    return None

@@ -1,0 +1,198 @@
+"""THE story of a producer, told once for every library: request → metadata → plan → producer → tracking.
+
+    story = pipeline.open_story(adapter, settings)   before the library's constructor: asks for the cluster's metadata
+    ...                                              the library's own constructor runs, with the program's arguments
+    story.finish(producer)                           waits what is left of the deadline, plans, applies, tracks
+
+A library whose producers can only be configured beforehand (confluent-kafka) calls `story.decide()` first and builds
+with the plan. One with an asynchronous start awaits `story.finish_async()` there. Every step fails open: a story that
+cannot be told is None or a warning, and the program's producer is as the program made it.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from superclient import redact
+from superclient import settings as settings_module
+from superclient.agent import leaving, log, optimizer
+from superclient.agent.adapters.base import Adapter
+from superclient.agent.guard import fail_open, guarded
+from superclient.agent.heartbeat import Heartbeat
+from superclient.agent.metadata import Entry, MetadataStore
+from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest
+from superclient.agent.rounds import Rounds
+from superclient.agent.tracker import Tracked, Tracker
+from superclient.kafka import internal, security
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+
+class Agent:
+    """The agent of this process: its settings, what it knows, whom it watches, and its one thread."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.settings, problems = settings_module.read(os.environ)
+        log.configure(self.settings.debug)
+        log.info(
+            "agent",
+            "Superstream Agent initialized with environment variables: "
+            f"{redact.environment(settings_module.detected(os.environ))}",
+        )
+        for problem in problems:
+            log.warn_once("settings", str(problem), str(problem))
+        self.store = MetadataStore()
+        self.tracker = Tracker(on_gone=self._wake)
+        self.rounds = Rounds(self.tracker, self.store, reconsider, lambda: self.settings.topics_list)
+        self.heartbeat = Heartbeat(self.rounds.beat)
+        self.leaving = leaving.Leaving(self.tracker, self.rounds, self.heartbeat)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self.heartbeat.stop, after_in_child=self.in_child)
+
+    def _wake(self) -> None:
+        self.heartbeat.wake()
+
+    def in_child(self) -> None:
+        """A fork made this process: forget what belongs to the parent, and locks that its threads may have held."""
+        self.pid = os.getpid()
+        for part in (log, self.store, self.tracker, self.heartbeat, self.leaving):
+            part.after_fork_in_child()
+
+
+_agent: Agent | None = None
+_agent_lock = threading.Lock()
+
+
+def agent() -> Agent:
+    """The process's agent, made when the program first imports a Kafka library."""
+    global _agent
+    if _agent is None:
+        with _agent_lock:
+            if _agent is None:
+                _agent = Agent()
+    if _agent.pid != os.getpid():  # uWSGI forks without calling the hooks of os.fork
+        _agent.in_child()
+    return _agent
+
+
+def watches(library: str) -> bool:
+    """Whether the agent is to patch this library; says hello the first time it is asked."""
+    return library not in agent().settings.disabled_libraries
+
+
+class Story:
+    """One producer, from before its constructor to its registration."""
+
+    def __init__(self, adapter: Adapter, written: Mapping[str, Any]) -> None:
+        self.adapter = adapter
+        self.written = written
+        self.connection = security.connection(adapter.library, written, _running_loop())
+        self.entry: Entry = agent().store.ask(self.connection)
+
+    def _request(self, producer: Any | None) -> ProducerRequest:
+        return self.adapter.request(self.written, self.connection, producer)
+
+    def _patience(self) -> float:
+        # A constructor called on a thread with a running event loop must not block it.
+        return 0.0 if _running_loop() is not None else agent().settings.metadata_timeout_ms / 1000
+
+    def decide(self) -> Plan:
+        """The plan for a producer that is still to be built; waits at most what is left of the metadata's deadline."""
+        return _planned(self._request(None), frozenset(), self.entry.wait(self._patience()))
+
+    def finish(self, producer: Any, built: Plan | None = None) -> None:
+        """Plan for a producer that exists, make it hold, and track it; `built` is a plan it was already built with."""
+        with guarded(self.adapter.library, "setting a producer up"):
+            advice = self.entry.advice if built else self.entry.wait(self._patience())
+            self._settle(producer, advice, built)
+
+    async def finish_async(self, producer: Any) -> None:
+        """The same where a producer starts on an event loop, which is free while the metadata is awaited."""
+        with guarded(self.adapter.library, "setting a producer up"):
+            advice = await self.entry.wait_async(agent().settings.metadata_timeout_ms / 1000)
+            self._settle(producer, advice, None)
+
+    def _settle(self, producer: Any, advice: Advice, built: Plan | None) -> None:
+        request = self._request(producer)
+        tracked = Tracked(self.adapter, request, built or _planned(request, frozenset(), advice))
+        self.adapter.attach(producer, tracked.counters)
+        tracked.applied = built is not None or self.adapter.retune(producer, request, tracked.plan)
+        _say(tracked)
+        agent().tracker.add(tracked, producer)
+        agent().leaving.expect(tracked)
+        if not self.entry.settled:
+            self.entry.when_settled(agent().heartbeat.wake)
+        agent().heartbeat.wake()
+        agent().heartbeat.ensure()
+
+
+@fail_open("agent", "looking at a new producer")
+def open_story(adapter: Adapter, written: Mapping[str, Any], client_id: object = None) -> Story | None:
+    """The story of a producer that is about to be built with these native settings; None for one of our own."""
+    return None if internal.is_internal(client_id) else Story(adapter, written)
+
+
+def reconsider(tracked: Tracked, advice: Advice) -> None:
+    """Plan again with what is known now, and make a changed plan hold in the live producer."""
+    producer = tracked.ref()
+    if producer is None:
+        return
+    plan = _planned(tracked.request, tracked.topics(), advice)
+    if plan.changes == tracked.plan.changes:
+        if plan != tracked.plan:
+            tracked.plan, tracked.info_due = plan, True
+        return
+    with guarded(tracked.adapter.library, "retuning a producer"):
+        if tracked.adapter.retune(producer, tracked.request, plan):
+            tracked.plan, tracked.applied, tracked.info_due = plan, True, True
+            agent().leaving.expect(tracked)
+            _say(tracked)
+
+
+def closing(producer: Any) -> None:
+    """The program closes a producer: its last figures will be reported."""
+    with guarded("agent", "a producer's end"):
+        agent().tracker.retire(producer)
+        beating()
+
+
+def beating() -> None:
+    """Bring the one thread back if a fork ended it; for hooks that are called often. Never waits."""
+    agent().heartbeat.ensure(blocking=False)
+
+
+def _planned(request: ProducerRequest, topics: frozenset[str], advice: Advice) -> Plan:
+    configured = agent().settings.topics_list
+    return optimizer.optimize(request, topics.union(configured), advice, agent().settings)
+
+
+def _say(tracked: Tracked) -> None:
+    """One line per optimised producer at info level; every decision at debug level."""
+    request, plan = tracked.request, tracked.plan
+    if plan.changes and tracked.applied:
+        changes = ", ".join(f"{name} {request.effective(name)} -> {value}" for name, value in plan.changes.items())
+        log.info("optimizer", f"{request.library} producer {request.client_id}: {changes} ({plan.why})")
+    if plan.origin is Origin.DEFAULTS:
+        log.info_once(
+            "optimizer", "defaults", f"{plan.why}: sensible defaults; `superclient advise --publish` finds better"
+        )
+    for reason in plan.reasons:
+        if reason.action is not Action.SET:
+            log.debug("optimizer", f"{request.client_id}: {reason.name} {reason.action.value}: {reason.why}")
+    if not plan.changes:
+        log.debug("optimizer", f"{request.client_id}: unchanged ({plan.why})")
+
+
+def _running_loop() -> "AbstractEventLoop | None":
+    asyncio = sys.modules.get("asyncio")  # a program that has not imported it has no loop
+    if asyncio is None:
+        return None
+    try:
+        loop: AbstractEventLoop = asyncio.get_running_loop()
+        return loop
+    except RuntimeError:
+        return None

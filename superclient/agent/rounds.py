@@ -1,0 +1,155 @@
+"""What the heartbeat does when it wakes: late advice, learned topics, reports that are due, cluster by cluster.
+
+One cluster's trouble never holds up another's: every read and write has a deadline, and a cluster that failed goes
+last and waits with back-off. Nothing here is on a program's path.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from superclient._backoff import delays
+from superclient.agent import log, reporter
+from superclient.agent.metadata import MetadataStore
+from superclient.agent.model import Advice, State
+from superclient.agent.tracker import Tracked, Tracker
+from superclient.errors import ClusterError
+from superclient.kafka.connection import ClusterKey, Connection
+
+DEADLINE = 5.0
+LEARNING_TICK = 5.0
+MAX_ATTEMPTS = 3  # to send a closed producer's last report
+
+
+def _retries() -> Iterator[float]:
+    return delays(5.0, 300.0)
+
+
+@dataclass(slots=True)
+class Cluster:
+    """When one cluster's turn comes."""
+
+    due: float
+    seen: Advice | None = None
+    not_before: float = 0.0
+    backoff: Iterator[float] = field(default_factory=_retries)
+
+    def failed(self, now: float) -> None:
+        """Leave it alone for a while, longer each time."""
+        self.not_before = now + next(self.backoff)
+
+    def succeeded(self) -> None:
+        """It answers."""
+        self.not_before, self.backoff = 0.0, _retries()
+
+
+class Rounds:
+    """The state between two beats."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        store: MetadataStore,
+        reconsider: Callable[[Tracked, Advice], None],
+        configured: Callable[[], tuple[str, ...]],
+        send: reporter.Send = reporter.send,
+    ) -> None:
+        self._tracker, self._store, self._send = tracker, store, send
+        self._reconsider, self._configured = reconsider, configured
+        self._clusters: dict[ClusterKey, Cluster] = {}
+
+    def beat(self) -> float | None:
+        """Do what is due; the seconds until the next, or None when no producer is left."""
+        groups = self._groups()
+        pauses = [self._visit(self._clusters[key], group) for key, group in groups]
+        if not self._tracker.everyone():
+            self._clusters.clear()
+            return None
+        return max(0.05, min(pauses, default=1.0))
+
+    def finish(self, timeout: float) -> None:
+        """The interpreter ends: one last report of everything, as far as the time reaches; failures are silent."""
+        end = time.monotonic() + timeout
+        for key, group in self._groups():
+            left = end - time.monotonic()
+            if left > 0.01 and self._store.peek(key).state is not State.UNKNOWN:
+                try:
+                    self._report(group, group, left)
+                except ClusterError:
+                    pass
+
+    def _groups(self) -> list[tuple[ClusterKey, list[Tracked]]]:
+        groups: dict[ClusterKey, list[Tracked]] = {}
+        for tracked in self._tracker.everyone():
+            groups.setdefault(tracked.request.connection.key, []).append(tracked)
+        for key in groups:
+            if key not in self._clusters:
+                interval = self._store.peek(key).interval
+                self._clusters[key] = Cluster(due=time.monotonic() + interval * random.uniform(0.9, 1.1))
+        for key in self._clusters.keys() - groups.keys():
+            del self._clusters[key]
+        return sorted(groups.items(), key=lambda item: self._clusters[item[0]].not_before)
+
+    def _visit(self, cluster: Cluster, group: list[Tracked]) -> float:
+        """One cluster's turn; the seconds until its next."""
+        connection = group[0].request.connection
+        now = time.monotonic()
+        periodic = now >= cluster.due and now >= cluster.not_before
+        advice = self._store.renew(connection, DEADLINE) if periodic else self._store.peek(connection.key)
+        if periodic or advice is not cluster.seen:
+            if cluster.seen is None or cluster.seen.state is not advice.state:
+                cluster.due = min(cluster.due, now + advice.interval)
+            cluster.seen = advice
+        learning = self._reconsider_all(group, advice)
+        closed = [tracked for tracked in group if tracked.closed]
+        if now >= cluster.not_before and (periodic or closed or any(tracked.info_due for tracked in group)):
+            self._speak(cluster, connection, group, group if periodic else closed)
+        if periodic:
+            cluster.due = now + advice.interval * random.uniform(0.95, 1.05)
+        next_due = max(cluster.due, cluster.not_before)
+        if any(tracked.info_due or tracked.closed for tracked in self._still(group)):
+            next_due = max(now, cluster.not_before)
+        return max(0.0, min(next_due, now + LEARNING_TICK if learning else next_due) - time.monotonic())
+
+    def _reconsider_all(self, group: Iterable[Tracked], advice: Advice) -> bool:
+        """Plan again with what is known now; whether some are still young enough to be looked at sooner."""
+        young = False
+        for tracked in group:
+            if tracked.closed:
+                continue
+            self._reconsider(tracked, advice)
+            young = young or time.monotonic() - tracked.created < advice.metadata.learn_period_ms / 1000
+        return young
+
+    def _speak(self, cluster: Cluster, connection: Connection, group: list[Tracked], stats: list[Tracked]) -> None:
+        try:
+            self._report(group, stats, DEADLINE)
+        except ClusterError as error:
+            cluster.failed(time.monotonic())
+            cause, sentence = reporter.describe(error)
+            log.warn_once("reports", (connection.key, cause), sentence)
+        else:
+            cluster.succeeded()
+        for tracked in [one for one in group if one.closed]:
+            tracked.attempts += 1
+            if not tracked.info_due or tracked.attempts >= MAX_ATTEMPTS:
+                self._tracker.forget(tracked)
+
+    def _report(self, group: list[Tracked], stats: list[Tracked], timeout: float) -> None:
+        """Send what is due of a group. Raises ClusterError; then nothing is committed."""
+        chosen = {id(tracked) for tracked in stats}
+        drafts = [
+            reporter.Draft(tracked, stats=id(tracked) in chosen, configured=self._configured())
+            for tracked in group
+            if tracked.info_due or id(tracked) in chosen
+        ]
+        records = [record for draft in drafts for record in draft.records]
+        if records:
+            self._send(group[0].request.connection, records, timeout)
+        for draft in drafts:
+            draft.commit()
+
+    def _still(self, group: Iterable[Tracked]) -> list[Tracked]:
+        known = {id(tracked) for tracked in self._tracker.everyone()}
+        return [tracked for tracked in group if id(tracked) in known]
