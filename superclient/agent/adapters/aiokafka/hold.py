@@ -1,0 +1,235 @@
+"""The linger that the agent adds: a batch is held back until it is old enough or full, or somebody waits for it.
+
+Works the same in every version, on top of whatever linger the program asked for. `flush`, `stop`, a commit and a full
+batch let go at once. A loop that ends with records held (asyncio.run cancels the sender) still sends them, as it would
+have without the agent (AGT-25).
+"""
+
+import asyncio
+import time
+import weakref
+from collections.abc import Awaitable, Collection, Iterator, Mapping
+from typing import Any
+
+from superclient.agent.adapters.aiokafka import internals
+from superclient.agent.guard import guarded
+
+ATTRIBUTE = "_superclient_hold"
+_DEFAULT_GROUP = 0  # of a client's connections to one node, the one that records go through
+
+
+class Hold:
+    """How long one producer's batches are held, in seconds from their first record; set anywhere, used on the loop."""
+
+    __slots__ = ("_connecting", "_sender", "_timer", "seconds")
+
+    def __init__(self, sender: Any) -> None:
+        self.seconds = 0.0
+        self._sender = weakref.ref(sender)
+        self._timer: asyncio.TimerHandle | None = None
+        self._connecting: dict[Any, asyncio.Task[Any]] = {}
+
+    def young(self, accumulator: Any, muted: Collection[Any]) -> dict[Any, float]:
+        """The partitions whose next batch is to wait, and how much longer, in seconds."""
+        found: dict[Any, float] = {}
+        for partition, batches in list(accumulator._batches.items()):
+            left = self._left(batches[0]) if partition not in muted else 0.0
+            leader = accumulator._cluster.leader_for_partition(partition) if left > 0 else None
+            if leader is not None and leader != -1:  # the library looks for a missing leader, or lets the batch expire
+                found[partition] = left
+                self._connect(accumulator._loop, leader)
+        return found
+
+    def _left(self, batch: Any) -> float:
+        held = getattr(batch, ATTRIBUTE, None) is self and not batch.retry_count and not batch._builder._closed
+        return float(self.seconds - (time.monotonic() - batch._ctime)) if held else 0.0
+
+    def _connect(self, loop: Any, leader: Any) -> None:
+        """Connect meanwhile, as sending at once would have: the first batch is late by the linger, not by more."""
+        sender = self._sender()
+        if sender is None or leader in self._connecting or (leader, _DEFAULT_GROUP) in sender.client._conns:
+            return
+        task = self._connecting[leader] = loop.create_task(sender.client.ready(leader))
+        task.add_done_callback(lambda done: (self._connecting.pop(leader, None), done.cancelled() or done.exception()))
+
+    def wake_in(self, accumulator: Any, seconds: float) -> None:
+        """Let the sender look again then."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = accumulator._loop.call_later(seconds, _set, _waiter(accumulator))
+
+    def release(self, *batches: Any) -> None:
+        """Somebody waits for these batches."""
+        for batch in batches:
+            setattr(batch, ATTRIBUTE, None)
+        sender = self._sender()
+        if sender is not None:
+            _set(_waiter(sender._message_accumulator))
+
+    def end(self) -> None:
+        """The producer is closed."""
+        for task in list(self._connecting.values()):
+            task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def patch(known: Mapping[str, Any]) -> None:
+    """Hook the classes that keep batches, and the task that sends them."""
+    accumulator = known["MessageAccumulator"]
+    internals.hook(accumulator, "_append_batch", _append)
+    internals.hook(accumulator, "drain_by_nodes", _drain)
+    internals.hook(accumulator, "flush", _flush)
+    internals.hook(accumulator, "flush_for_commit", _flush)
+    internals.hook(known["MessageBatch"], "wait_drain", _wait_drain)
+    internals.hook(known["Sender"], "_sender_routine", _routine)
+
+
+def lengthen(producer: Any, seconds: float) -> None:
+    """Hold this producer's batches for so long, from the next on; 0: no longer than the program asked for."""
+    accumulator = producer._message_accumulator
+    hold = getattr(accumulator, ATTRIBUTE, None)
+    if hold is None and seconds:
+        hold = Hold(producer._sender)
+        setattr(accumulator, ATTRIBUTE, hold)
+    if hold is not None:
+        hold.seconds = seconds
+
+
+def finish(producer: Any) -> None:
+    """The producer is closed: nothing of ours goes on."""
+    hold = _of(getattr(producer, "_message_accumulator", None))
+    if hold is not None:
+        with guarded("aiokafka", "closing a producer"):
+            hold.end()
+
+
+def release_at_exit(producer: Any, seconds: float) -> None:
+    """The process ends: send what is held, waiting for a loop that still runs at most so long."""
+    accumulator, loop = producer._message_accumulator, producer._loop
+    hold = _of(accumulator)
+    if hold is None or not any(_held(accumulator)):
+        return
+    if loop.is_running():  # on another thread
+        asyncio.run_coroutine_threadsafe(accumulator.flush(), loop).result(seconds)
+        return
+    # No loop will ever run again. A connected sender writes its request to the socket before it first waits.
+    for sending in _sendings(producer._sender, hold):
+        try:
+            sending.send(None)
+        except Exception:  # noqa: S110 - it finds no loop to wait on; what it had to write is written
+            pass
+        sending.close()
+
+
+def _append(wrapped: Any, accumulator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    batch = wrapped(*args, **kwargs)
+    setattr(batch, ATTRIBUTE, _of(accumulator))
+    return batch
+
+
+def _drain(wrapped: Any, accumulator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    hold = _of(accumulator)
+    if hold is None:
+        return wrapped(*args, **kwargs)
+
+    def drain(ignore_nodes: Any, muted_partitions: Any = frozenset()) -> Any:
+        young: dict[Any, float] = {}
+        with guarded("aiokafka", "holding batches"):
+            young = hold.young(accumulator, muted_partitions)
+        drained = wrapped(ignore_nodes, muted_partitions.union(young) if young else muted_partitions)
+        if young:
+            hold.wake_in(accumulator, min(young.values()))
+        return drained
+
+    return drain(*args, **kwargs)
+
+
+def _flush(wrapped: Any, accumulator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    answer: Awaitable[Any] = (
+        wrapped(*args, **kwargs) if _of(accumulator) is None else _flushed(wrapped, accumulator, args, kwargs)
+    )
+    return answer
+
+
+async def _flushed(wrapped: Any, accumulator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    hold = _of(accumulator)
+    if hold is not None:
+        with guarded("aiokafka", "releasing batches"):
+            hold.release(*_held(accumulator))
+    return await wrapped(*args, **kwargs)
+
+
+def _wait_drain(wrapped: Any, batch: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    hold: Hold | None = getattr(batch, ATTRIBUTE, None)
+    if hold is not None:  # full, or in another one's way
+        with guarded("aiokafka", "releasing batches"):
+            hold.release(batch)
+    return wrapped(*args, **kwargs)
+
+
+def _routine(wrapped: Any, sender: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    return _sent(wrapped, sender, args, kwargs)
+
+
+async def _sent(wrapped: Any, sender: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    try:
+        await wrapped(*args, **kwargs)
+    except asyncio.CancelledError:
+        await _last_words(sender)
+        raise
+    await _last_words(sender)
+
+
+_sent.__name__, _sent.__qualname__ = "_sender_routine", "Sender._sender_routine"
+
+
+async def _last_words(sender: Any) -> None:
+    """The sender was cancelled, by a loop that ends: send what is held, waiting at most for the linger that held it."""
+    accumulator = sender._message_accumulator
+    hold = _of(accumulator)
+    if hold is None or accumulator._closed or not any(_held(accumulator)):
+        return
+    with guarded("aiokafka", "sending what was held"):
+        await asyncio.sleep(0)  # the other tasks of the loop are being cancelled, the connections' readers too
+        for connection in sender.client._conns.values():
+            if connection.connected() and connection._read_task.done():
+                connection._read_task = connection._create_reader_task()
+        patience = hold.seconds
+        tasks = [accumulator._loop.create_task(sending) for sending in _sendings(sender, hold)]
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _sendings(sender: Any, hold: Hold) -> Iterator[Any]:
+    """The library's own coroutines that send what may be sent now, to be run or closed."""
+    hold.seconds = 0.0
+    manager, blocked = sender._txn_manager, set(sender._muted_partitions)
+    if manager is not None and manager.transactional_id is not None:
+        blocked |= set(manager.partitions_to_add())
+    nodes, _ = sender._message_accumulator.drain_by_nodes(frozenset(), blocked)
+    for node, batches in nodes.items():
+        sender._in_flight.add(node)
+        sender._muted_partitions.update(batches)
+        yield sender._send_produce_req(node, batches)
+
+
+def _of(accumulator: Any) -> Hold | None:
+    found: Hold | None = getattr(accumulator, ATTRIBUTE, None)
+    return found
+
+
+def _held(accumulator: Any) -> list[Any]:
+    return [batch for batches in accumulator._batches.values() for batch in batches if not batch.retry_count]
+
+
+def _waiter(accumulator: Any) -> Any:
+    return next(getattr(accumulator, name) for name in internals.WAITERS if hasattr(accumulator, name))
+
+
+def _set(waiter: Any) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,76 @@
+"""The private names of aiokafka (0.10 to 0.14) each feature needs, probed: a miss turns the feature off (AGT-61)."""
+
+from types import ModuleType
+from typing import Any
+
+import wrapt
+
+from superclient.agent import log
+from superclient.kafka.vocabulary import BATCH, COMPRESSION, LINGER
+
+WAITERS = ("_waiter_future", "_wait_data_future")  # from 0.14 on, up to 0.13
+
+_ACCUMULATOR = {COMPRESSION: ("_compression_type",), BATCH: ("_batch_size",), LINGER: ("_batches", "_cluster", "_loop")}
+_HOOKED = {
+    "counting": {
+        "MessageAccumulator": ("_append_batch",),
+        "BatchBuilder": ("_build", "size", "record_count"),
+        "SendProduceReqHandler": ("do",),
+    },
+    "linger": {
+        "MessageAccumulator": ("drain_by_nodes", "_append_batch", "flush", "flush_for_commit"),
+        "MessageBatch": ("wait_drain", "retry_count"),
+        "Sender": ("_sender_routine",),
+        "SendProduceReqHandler": ("do", "create_request"),
+    },
+}
+
+
+def classes(module: ModuleType) -> dict[str, Any]:
+    """The classes that the producer's module works with, by name; those that this version lacks are absent."""
+    import importlib
+
+    package = module.__name__.rpartition(".")[0]
+    found: dict[str, Any] = {}
+    for part in ("message_accumulator", "sender"):
+        try:
+            found.update(vars(importlib.import_module(f"{package}.{part}")))
+        except ImportError:
+            pass
+    names = {name for needed in _HOOKED.values() for name in needed}
+    return {name: found[name] for name in names if name in found}
+
+
+def complete(feature: str, known: dict[str, Any]) -> bool:
+    """Whether all that a feature hooks is there; where it is not, the feature is off, and that is said once."""
+    for owner, names in _HOOKED[feature].items():
+        for name in names:
+            if not hasattr(known.get(owner), name):
+                _missing(feature, f"{owner}.{name}")
+                return False
+    return True
+
+
+def tunable(producer: Any, linger: bool) -> frozenset[str]:
+    """The settings that this live producer can take."""
+    accumulator = getattr(producer, "_message_accumulator", None)
+    found = set()
+    for setting, names in _ACCUMULATOR.items():
+        absent = [name for name in names if not hasattr(accumulator, name)]
+        if setting == LINGER and not any(hasattr(accumulator, name) for name in WAITERS):
+            absent.append(WAITERS[0])
+        if absent:
+            _missing(setting, f"MessageAccumulator.{absent[0]}")
+        elif setting != LINGER or linger:
+            found.add(setting)
+    return frozenset(found)
+
+
+def hook(owner: Any, name: str, wrapper: Any) -> None:
+    """Wrap a method in place, once: a reload of one module must not wrap the classes of another again."""
+    if getattr(vars(owner).get(name), "_self_wrapper", None) is not wrapper:
+        wrapt.wrap_function_wrapper(owner, name, wrapper)
+
+
+def _missing(feature: str, name: str) -> None:
+    log.warn_once("aiokafka", feature, f"this version has no {name}: the agent leaves {feature} alone")

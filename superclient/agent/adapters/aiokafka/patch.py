@@ -1,0 +1,159 @@
+"""Hooks of aiokafka's AIOKafkaProducer, and the translation of its arguments.
+
+The program's arguments go to the constructor untouched. The cluster's metadata is fetched beside the event loop from
+the constructor on; what the plan changes is set in the live producer at the end of `start`, before it sends anything.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+from superclient import redact
+from superclient.agent import pipeline
+from superclient.agent.adapters.aiokafka import counters, hold, internals, retune
+from superclient.agent.adapters.frames import unseen
+from superclient.agent.model import Counters, Plan, ProducerRequest
+from superclient.kafka.connection import Connection
+from superclient.kafka.vocabulary import COMPRESSION, canonical_name
+
+LIBRARY = "aiokafka"
+STORY = "_superclient_story"
+"""The story of a producer between its constructor and its start, in the producer's own namespace."""
+
+
+class AiokafkaAdapter:
+    """aiokafka as the pipeline sees it."""
+
+    library = LIBRARY
+
+    def __init__(self, producer_class: Any, counting: bool, linger: bool) -> None:
+        parameters = inspect.signature(producer_class.__init__).parameters
+        self._parameters = {
+            name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty
+        }
+        self._codecs = retune.codecs(producer_class)
+        self._counting, self._linger = counting, linger
+
+    def request(self, written: Mapping[str, Any], connection: Connection, producer: Any | None) -> ProducerRequest:
+        """See Adapter.request."""
+        client = getattr(producer, "client", None)
+        broker = getattr(client, "api_version", None)  # up to 0.12
+        return ProducerRequest(
+            library=LIBRARY,
+            library_version=_version(),
+            client_id=str(getattr(client, "_client_id", None) or written.get("client_id") or ""),
+            connection=connection,
+            written=_reportable({name: value for name, value in written.items() if name in self._parameters}),
+            defaults=_reportable({**self._parameters, **_derived(producer)}),
+            codecs=frozenset(self._codecs),
+            tunable=internals.tunable(producer, self._linger),
+            broker=broker if isinstance(broker, tuple) else None,
+        )
+
+    def retune(self, producer: Any, request: ProducerRequest, plan: Plan) -> bool:
+        """See Adapter.retune."""
+        return retune.apply(producer, self._codecs, request, plan)
+
+    def release(self, producer: Any, seconds: float) -> None:
+        """See Adapter.release."""
+        hold.release_at_exit(producer, seconds)
+
+    def attach(self, producer: Any, into: Counters) -> None:
+        """See Adapter.attach."""
+        if self._counting:
+            counters.attach(producer, into)
+
+    def refresh(self, into: Counters) -> None:
+        """Batches are counted as they are acknowledged; nothing is deferred."""
+
+
+def patch(module: ModuleType, late: bool = False) -> None:
+    """Hook the class in `aiokafka.producer.producer`; early and late are the same, the class object stays."""
+    if not pipeline.watches(LIBRARY):
+        return
+    known = internals.classes(module)
+    counting, linger = internals.complete("counting", known), internals.complete("linger", known)
+    producer_class = module.AIOKafkaProducer
+    adapter = AiokafkaAdapter(producer_class, counting, linger)
+    internals.hook(producer_class, "__init__", _constructing(adapter))
+    internals.hook(producer_class, "start", _start)
+    internals.hook(producer_class, "stop", _stop)
+    if counting:
+        counters.patch(known)
+    if linger:
+        hold.patch(known)
+
+
+def _constructing(adapter: AiokafkaAdapter) -> Callable[..., None]:
+    @unseen
+    def construct(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        story = pipeline.open_story(adapter, kwargs, kwargs.get("client_id"))
+        wrapped(*args, **kwargs)
+        if story is not None:
+            own = vars(producer)
+            own[STORY] = story
+            stack = own.get("_source_traceback")  # kept in asyncio's debug mode, to be printed
+            if stack and stack[-1].filename == construct.__code__.co_filename:
+                stack.pop()
+
+    return construct
+
+
+def _start(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    answer: Awaitable[Any] = (
+        _started(wrapped, producer, args, kwargs) if STORY in vars(producer) else wrapped(*args, **kwargs)
+    )
+    return answer
+
+
+async def _started(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    answer = await wrapped(*args, **kwargs)
+    own = vars(producer)
+    story: pipeline.Story | None = own.pop(STORY, None)
+    if story is not None and not producer._closed:
+        try:
+            await story.finish_async(producer)
+        except BaseException:  # cancelled: a second start has the story still to tell
+            own[STORY] = story
+            raise
+        if producer._closed:  # stopped meanwhile
+            pipeline.closing(producer)
+    return answer
+
+
+def _stop(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    return _stopped(wrapped, producer, args, kwargs)
+
+
+async def _stopped(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        hold.finish(producer)
+        pipeline.closing(producer)
+
+
+# What a program sees of these, it takes for the library's: "coroutine 'AIOKafkaProducer.start' was never awaited".
+_started.__name__, _started.__qualname__ = "start", "AIOKafkaProducer.start"
+_stopped.__name__, _stopped.__qualname__ = "stop", "AIOKafkaProducer.stop"
+
+
+def _derived(producer: Any | None) -> dict[str, Any]:
+    """Defaults that the constructor works out from other settings, where a sentinel stands in its signature."""
+    idempotent = getattr(producer, "_txn_manager", None) is not None
+    acks = getattr(getattr(producer, "_sender", None), "_acks", 1)
+    return {"acks": "all" if acks == -1 else acks, "enable_idempotence": idempotent}
+
+
+def _reportable(config: Mapping[str, Any]) -> dict[str, object]:
+    found = redact.reportable({canonical_name(LIBRARY, name): value for name, value in config.items()})
+    if COMPRESSION in found:
+        found[COMPRESSION] = found[COMPRESSION] or "none"
+    return found
+
+
+def _version() -> str:
+    import aiokafka
+
+    return str(aiokafka.__version__)

@@ -1,0 +1,40 @@
+"""Live settings of an AIOKafkaProducer: its accumulator reads codec and batch size anew for every batch.
+
+The linger is not the library's own but `hold`'s: up to 0.13 the library sleeps after each request, which would cap the
+throughput at one batch per linger, and no version can let go of what lingers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from superclient.agent.adapters.aiokafka import hold
+from superclient.agent.model import Plan, ProducerRequest
+from superclient.kafka.vocabulary import BATCH, COMPRESSION, LINGER
+
+OWN = "_superclient_own"
+"""What the program's own settings were, on the accumulator that was changed."""
+
+
+def codecs(producer_class: Any) -> dict[str, int]:
+    """Codec → attribute bits, of those whose library is here: one set live without it kills the sender for good."""
+    table: Mapping[str, tuple[Any, int]] = producer_class._COMPRESSORS
+    return {"none": 0, **{name: bits for name, (installed, bits) in table.items() if installed()}}
+
+
+def apply(producer: Any, known: Mapping[str, int], request: ProducerRequest, plan: Plan) -> bool:
+    """Set what the plan says, and the program's own values for the rest; True, for it always holds.
+
+    Each is one attribute, read once per batch: safe from the heartbeat's thread while the event loop runs.
+    """
+    accumulator = producer._message_accumulator
+    live = vars(accumulator)
+    names = {COMPRESSION: "_compression_type", BATCH: "_batch_size"}
+    own: dict[str, Any] = live.setdefault(OWN, {setting: live.get(name) for setting, name in names.items()})
+    codec = plan.changes.get(COMPRESSION)
+    if COMPRESSION in request.tunable:
+        accumulator._compression_type = known[str(codec)] if codec is not None else own[COMPRESSION]
+    if BATCH in request.tunable:
+        accumulator._batch_size = plan.changes.get(BATCH, own[BATCH])
+    if LINGER in request.tunable:
+        hold.lengthen(producer, int(plan.changes.get(LINGER, 0)) / 1000)
+    return True
