@@ -27,7 +27,8 @@ unit: install
 test: install servers
 	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not matrix_full and not soak"
 
-matrix: install servers
+matrix: install
+	$(PYTHON) scripts/install_servers.py --every-kafka
 	$(PYTEST) -n $(WORKERS) --dist loadfile -m matrix_full
 
 soak: install servers

@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 POM = ROOT / "scripts" / "kafka" / "pom.xml"
 KAFKA_VERSION = "4.3.1"
+OLD_KAFKA_VERSION = "3.9.1"  # the last one before 4.0, for the matrix
 CLASS_ARCHIVE = "classes.jsa"
 PACKAGES = {"java": "default-jre-headless", "mvn": "maven"}
 
@@ -135,15 +136,17 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kafka", action="append", metavar="VERSION", help=f"broker version (default {KAFKA_VERSION})")
+    parser.add_argument("--every-kafka", action="store_true", help="every broker version that the tests know")
     parser.add_argument("--debian", action="append", metavar="PACKAGE", help="install only this Debian package")
     options = parser.parse_args()
     if options.debian:
         install_packages(options.debian)
         return
+    versions = [KAFKA_VERSION, OLD_KAFKA_VERSION] if options.every_kafka else options.kafka or [KAFKA_VERSION]
     cache_folder().mkdir(parents=True, exist_ok=True)
     with (cache_folder() / "install.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two sessions that start together download once
-        for version in options.kafka or [KAFKA_VERSION]:
+        for version in versions:
             jars = download_kafka(version)
             install_commands(["java"])
             try:

@@ -10,21 +10,19 @@ from pathlib import Path
 import pytest
 
 from tests.faults import Proxy
-from tests.servers.kafka import Broker
+from tests.servers.kafka import KAFKA_VERSION, OLD_KAFKA_VERSION, Broker, kafka_libraries
 from tests.servers.process import RUNNING
 from tests.servers.secure import SecureBroker
 
 _log_sizes = pytest.StashKey[dict[Path, int]]()
 
 
-def _require_kafka() -> None:
+def _require_kafka(version: str = KAFKA_VERSION) -> None:
     """TST-3: under CI a missing server is a failure; elsewhere the skip says how to get it."""
-    from install_servers import KAFKA_VERSION, kafka_libraries
-
-    missing = [] if kafka_libraries(KAFKA_VERSION).is_dir() else [f"Kafka {KAFKA_VERSION}"]
+    missing = [] if kafka_libraries(version).is_dir() else [f"Kafka {version}"]
     missing += [] if shutil.which("java") else ["Java"]
     if missing:
-        missing_server(f"{' and '.join(missing)} missing: python3 scripts/install_servers.py gets it")
+        missing_server(f"{' and '.join(missing)} missing: python3 scripts/install_servers.py --kafka {version} gets it")
 
 
 def missing_server(reason: str) -> None:
@@ -78,6 +76,13 @@ def fresh_kafka(tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="module")
+def old_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker of an older version, for tests of the matrix (`matrix_full`)."""
+    _require_kafka(OLD_KAFKA_VERSION)
+    yield from _running(Broker(tmp_path_factory.mktemp("old-kafka"), "old-kafka", version=OLD_KAFKA_VERSION))
+
+
+@pytest.fixture(scope="module")
 def behind_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Proxy]]:
     """A broker and the proxy in front of it: programs use `proxy.bootstrap`, stay behind it, and `restore` it."""
     _require_kafka()
@@ -98,7 +103,7 @@ def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBro
         broker.close()
 
 
-_SERVERS = {"kafka", "own_kafka", "fresh_kafka", "secure_kafka", "behind_proxy"}
+_SERVERS = {"kafka", "own_kafka", "fresh_kafka", "old_kafka", "secure_kafka", "behind_proxy"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,9 +24,9 @@ from tests.servers.topics import Topics
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from install_servers import CLASS_ARCHIVE, KAFKA_VERSION, cache_folder, kafka_libraries  # noqa: E402  the one place that knows the cache
+from install_servers import CLASS_ARCHIVE, KAFKA_VERSION, OLD_KAFKA_VERSION, cache_folder, kafka_libraries  # noqa: E402  the one place that knows the cache
 
-__all__ = ["KAFKA_VERSION", "ROOT", "Broker", "cache_folder"]
+__all__ = ["KAFKA_VERSION", "OLD_KAFKA_VERSION", "ROOT", "Broker", "cache_folder", "kafka_libraries"]
 
 _JAVA = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+PerfDisableSharedMem"]
 

@@ -28,7 +28,7 @@ def test_a_missing_server_is_a_skip_and_under_ci_a_failure(tmp_path: Path, ci: s
     """TST-3: under CI a missing server is a failure; elsewhere the skip says how to get it."""
     done = _session(ci, tmp_path)
     assert outcome in done.stdout, done.stdout + done.stderr
-    assert "install_servers.py gets it" in done.stdout
+    assert "install_servers.py --kafka" in done.stdout
 
 
 def test_two_sessions_never_get_one_port():
@@ -49,3 +49,11 @@ def test_two_brokers_are_two_clusters(kafka: Broker, own_kafka: Broker):
     assert "mine" not in kafka.topics()
     ids = {broker.admin().list_topics(timeout=10).cluster_id for broker in (kafka, own_kafka)}
     assert len(ids) == 2
+
+
+@pytest.mark.matrix_full
+def test_an_older_broker_serves_too(old_kafka: Broker):
+    """TST-1: the same fixture starts a broker of an older Kafka."""
+    old_kafka.create_topic("old")
+    old_kafka.produce("old", [b"value"])
+    assert old_kafka.log_bytes("old").records == 1
