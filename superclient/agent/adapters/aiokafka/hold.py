@@ -47,7 +47,10 @@ class Hold:
     def _connect(self, loop: Any, leader: Any) -> None:
         """Connect meanwhile, as sending at once would have: the first batch is late by the linger, not by more."""
         sender = self._sender()
-        if sender is None or leader in self._connecting or (leader, _DEFAULT_GROUP) in sender.client._conns:
+        if sender is None or leader in self._connecting:
+            return
+        connection = sender.client._conns.get((leader, _DEFAULT_GROUP))
+        if connection is not None and connection.connected():  # 0.12 keeps one that it has closed
             return
         task = self._connecting[leader] = loop.create_task(sender.client.ready(leader))
         task.add_done_callback(lambda done: (self._connecting.pop(leader, None), done.cancelled() or done.exception()))
@@ -114,6 +117,8 @@ def release_at_exit(producer: Any, seconds: float) -> None:
         asyncio.run_coroutine_threadsafe(accumulator.flush(), loop).result(seconds)
         return
     # No loop will ever run again. A connected sender writes its request to the socket before it first waits.
+    if loop.is_closed():  # it takes no callbacks: nobody is to be woken
+        setattr(accumulator, _waiter_name(accumulator), loop.create_future())
     for sending in _sendings(producer._sender, hold):
         try:
             sending.send(None)
@@ -192,16 +197,17 @@ async def _last_words(sender: Any) -> None:
         return
     with guarded("aiokafka", "sending what was held"):
         await asyncio.sleep(0)  # the other tasks of the loop are being cancelled, the connections' readers too
-        for connection in sender.client._conns.values():
-            if connection.connected() and connection._read_task.done():
+        for connection in _connected(sender):
+            if connection._read_task.done():
                 connection._read_task = connection._create_reader_task()
         patience = hold.seconds
         tasks = [accumulator._loop.create_task(sending) for sending in _sendings(sender, hold)]
         if tasks:
             await asyncio.wait(tasks, timeout=patience)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        leftover = [*tasks, *(connection._read_task for connection in _connected(sender))]
+        for task in leftover:  # the loop has cancelled all that it knew of
+            task.cancel()
+        await asyncio.gather(*leftover, return_exceptions=True)
 
 
 def _sendings(sender: Any, hold: Hold) -> Iterator[Any]:
@@ -217,6 +223,10 @@ def _sendings(sender: Any, hold: Hold) -> Iterator[Any]:
         yield sender._send_produce_req(node, batches)
 
 
+def _connected(sender: Any) -> list[Any]:
+    return [connection for connection in sender.client._conns.values() if connection.connected()]
+
+
 def _of(accumulator: Any) -> Hold | None:
     found: Hold | None = getattr(accumulator, ATTRIBUTE, None)
     return found
@@ -227,7 +237,11 @@ def _held(accumulator: Any) -> list[Any]:
 
 
 def _waiter(accumulator: Any) -> Any:
-    return next(getattr(accumulator, name) for name in internals.WAITERS if hasattr(accumulator, name))
+    return getattr(accumulator, _waiter_name(accumulator))
+
+
+def _waiter_name(accumulator: Any) -> str:
+    return next(name for name in internals.WAITERS if hasattr(accumulator, name))
 
 
 def _set(waiter: Any) -> None:
