@@ -137,13 +137,19 @@ class NodeCounters:
 
 @dataclass(slots=True)
 class Counters:
-    """What one producer has done since it was made; `topics` doubles as the list of topics it was seen to write."""
+    """What one producer has done since it was made; `topics` doubles as the list of topics it was seen to write.
+
+    `counted` is False as long as the library has told nothing: then figures are absent. `source` is an adapter's own, where
+    counting is deferred to its `refresh`.
+    """
 
     topics: dict[str, TopicCounters] = field(default_factory=dict)
     nodes: dict[str, NodeCounters] = field(default_factory=dict)
     retries: int = 0
     errors: int = 0
     started: float = field(default_factory=time.time)
+    counted: bool = True
+    source: object | None = field(default=None, repr=False, compare=False)
 
     def topic(self, name: str) -> TopicCounters:
         """The totals of a topic, made on first sight."""

@@ -141,6 +141,8 @@ def reconsider(tracked: Tracked, advice: Advice) -> None:
     producer = tracked.ref()
     if producer is None:
         return
+    with guarded(tracked.adapter.library, "reading a producer's counters"):
+        tracked.adapter.refresh(tracked.counters)  # where counting is deferred, topics are seen here
     plan = _planned(tracked.request, tracked.topics(), advice)
     if plan.changes == tracked.plan.changes:
         if plan != tracked.plan:

@@ -85,7 +85,7 @@ class Draft:
                 for r in one.plan.reasons
             ],
             app_info_metrics={"start-time-ms": str(int(one.counters.started * 1000))},
-            **(_figures(self.counters, one.reported) if kind == "client_stats" else {}),
+            **(_figures(self.counters, one.reported) if kind == "client_stats" and self.counters.counted else {}),
         )
 
 

@@ -1,0 +1,211 @@
+"""The optimizer's rules, each shown on a request made by hand: AGT-30, AGT-31, AGT-32, AGT-36."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, State
+from superclient.agent.optimizer import DEFAULT_BATCH_BYTES, most_impactful, number, optimize
+from superclient.contract import Metadata, TopicAdvice
+from superclient.kafka.connection import Connection
+from superclient.settings import Settings
+
+LIBRARY = {
+    "batch.size": 16384,
+    "linger.ms": 0,
+    "compression.type": None,
+    "max.request.size": 1048576,
+    "request.timeout.ms": 30000,
+    "delivery.timeout.ms": 120000,
+}
+
+
+def request(**changes: Any) -> ProducerRequest:
+    """A kafka-python producer that wrote nothing down, unless told otherwise."""
+    base = ProducerRequest(
+        library="kafka-python",
+        library_version="3.0.12",
+        client_id="app",
+        connection=Connection("kafka-python", ("localhost:9092",), "PLAINTEXT", {}),
+        written={},
+        defaults=LIBRARY,
+        codecs=frozenset({"none", "gzip", "zstd"}),
+        tunable=frozenset({"compression.type", "batch.size", "linger.ms"}),
+    )
+    return replace(base, **changes)
+
+
+def known(**configuration: int | str) -> Advice:
+    """Metadata that recommends this for topic orders; names with _ for dots."""
+    wanted = {name.replace("_", "."): value for name, value in configuration.items()}
+    return Advice(State.KNOWN, "read", Metadata(topics={"orders": TopicAdvice("orders", wanted, {}, 50, 1000)}))
+
+
+def plan(asked: ProducerRequest, advice: Advice, topics: tuple[str, ...] = ("orders",), **settings: Any) -> Plan:
+    """The plan for a producer of topic orders."""
+    return optimize(asked, topics, advice, Settings(**settings))
+
+
+def why(decided: Plan, name: str) -> tuple[Action, str]:
+    """What was done with one setting, and why."""
+    return next((reason.action, reason.why) for reason in decided.reasons if reason.name == name)
+
+
+def test_a_recommendation_is_applied_with_a_reason_for_every_key() -> None:
+    """AGT-30: the recommendation for the topic it writes decides; every key has its reason."""
+    decided = plan(request(), known(compression_type="zstd", batch_size=65536, linger_ms=20))
+    assert decided.changes == {"compression.type": "zstd", "batch.size": 65536, "linger.ms": 20}
+    assert decided.origin is Origin.RECOMMENDATION
+    assert decided.topic == "orders"
+    assert {reason.name for reason in decided.reasons} == set(decided.changes)
+
+
+def test_the_topic_that_saves_most_decides() -> None:
+    """AGT-30: of the known topics, the largest reduction × daily bytes wins; unknown topics do not count."""
+    metadata = Metadata(
+        topics={
+            "small": TopicAdvice("small", {"linger.ms": 5}, {}, 90, 10),
+            "big": TopicAdvice("big", {"linger.ms": 7}, {}, 10, 1000),
+            "other": TopicAdvice("other", {"linger.ms": 9}, {}, 99, 9999),
+        }
+    )
+    advice = Advice(State.KNOWN, "read", metadata)
+    assert most_impactful(("small", "big", "never-heard-of"), advice) is metadata.topics["big"]
+    assert optimize(request(), ("small", "big"), advice, Settings()).changes == {"linger.ms": 7}
+    assert most_impactful((), advice) is None
+
+
+@pytest.mark.parametrize("name", ["batch.size", "linger.ms"])
+def test_nothing_is_ever_lowered(name: str) -> None:
+    """AGT-31: a larger batch or linger is kept, whether the program's own or the library's default."""
+    advice = known(**{name: 1000})
+    for asked in (request(written={name: 2000}), request(defaults={**LIBRARY, name: 2000})):
+        decided = plan(asked, advice)
+        assert decided.changes == {}
+        assert why(decided, name) == (Action.KEPT, "already larger")
+
+
+@given(
+    own=st.integers(0, 10**7),
+    wanted=st.integers(1, 10**6),
+    written=st.booleans(),
+    name=st.sampled_from(["batch.size", "linger.ms"]),
+)
+def test_sizes_only_grow(own: int, wanted: int, written: bool, name: str) -> None:
+    """AGT-31: whatever is recommended, what then holds is at least what held before."""
+    asked = request(**{"written" if written else "defaults": {**LIBRARY, name: own}})
+    decided = plan(asked, known(**{name: wanted}))
+    assert int(decided.changes.get(name, own)) >= own
+
+
+def test_a_size_that_is_not_known_is_not_touched() -> None:
+    """AGT-31: where the library's own default is unknown, raising could be lowering."""
+    decided = plan(request(defaults={}), known(batch_size=65536, linger_ms=5))
+    assert decided.changes == {}
+    assert why(decided, "batch.size")[0] is Action.REFUSED
+
+
+def test_what_the_program_wrote_yields_to_a_recommendation_but_not_to_defaults() -> None:
+    """AGT-31: a linger or codec written down, `none` included, is replaced by a recommendation for the topic alone."""
+    own = {"compression.type": "none", "linger.ms": 5, "batch.size": 20000}
+    absent = Advice(State.ABSENT, "no topic")
+    assert plan(request(written=own), absent).changes == {}
+    assert why(plan(request(written=own), absent), "compression.type") == (Action.KEPT, "written by the program")
+    recommended = plan(request(written=own), known(compression_type="gzip", linger_ms=20, batch_size=65536))
+    assert recommended.changes == {"compression.type": "gzip", "linger.ms": 20, "batch.size": 65536}
+
+
+def test_a_latency_sensitive_program_keeps_its_linger() -> None:
+    """AGT-31: SUPERSTREAM_LATENCY_SENSITIVE=true means linger is neither lowered nor raised."""
+    decided = plan(request(), known(linger_ms=20, compression_type="gzip"), latency_sensitive=True)
+    assert decided.changes == {"compression.type": "gzip"}
+    assert why(decided, "linger.ms") == (Action.KEPT, "SUPERSTREAM_LATENCY_SENSITIVE=true")
+
+
+@pytest.mark.parametrize(
+    ("asked", "advice", "name", "part"),
+    [
+        (request(), known(compression_type="lz4"), "compression.type", "not installed"),
+        (request(broker=(2, 0)), known(compression_type="zstd"), "compression.type", "older than 2.1"),
+        (request(), known(batch_size=2_000_000), "batch.size", "max.request.size 1048576"),
+        (request(), known(linger_ms=90_000), "linger.ms", "delivery.timeout.ms 120000"),
+        (request(written={"delivery.timeout.ms": 30010}), known(linger_ms=20), "linger.ms", "delivery.timeout.ms 30010"),
+        (
+            request(defaults={"linger.ms": 0, "request.timeout.ms": 40000}),
+            known(linger_ms=50_000),
+            "linger.ms",
+            "request.timeout.ms 40000",
+        ),
+        (request(), known(compression_level=3), "compression.level", "has no such setting"),
+        (
+            request(tunable=frozenset({"compression.level"}), levels={"gzip": (0, 9)}, written={"compression.type": "gzip"}),
+            known(compression_level=12),
+            "compression.level",
+            "levels 0 to 9",
+        ),
+    ],
+)  # fmt: skip
+def test_what_would_not_be_borne_is_refused(asked: ProducerRequest, advice: Advice, name: str, part: str) -> None:
+    """AGT-31, AGT-28: codec library, broker version, size limit, delivery timeout; each refusal is a reason."""
+    decided = plan(asked, advice)
+    assert decided.changes == {}
+    action, reason = why(decided, name)
+    assert action is Action.REFUSED
+    assert part in reason
+
+
+def test_an_infinite_delivery_timeout_bears_any_linger() -> None:
+    """AGT-31: librdkafka's 0 means no limit."""
+    assert plan(request(written={"delivery.timeout.ms": 0}), known(linger_ms=500)).changes == {"linger.ms": 500}
+
+
+def test_a_level_that_goes_with_the_new_codec_is_taken() -> None:
+    """AGT-36: compression.level is judged by the codec that will then be in force."""
+    asked = request(tunable=frozenset({"compression.type", "compression.level"}), levels={"zstd": (-1, 12)})
+    assert plan(asked, known(compression_type="zstd", compression_level=6)).changes == {
+        "compression.type": "zstd",
+        "compression.level": 6,
+    }
+
+
+def test_known_to_have_none_gets_sensible_defaults() -> None:
+    """AGT-32: no metadata topic, or metadata without these topics: a codec everyone reads, fuller batches, no delay."""
+    for advice in (Advice(State.ABSENT, "no topic"), Advice(State.KNOWN, "read", Metadata())):
+        decided = plan(request(), advice)
+        assert decided.changes == {"compression.type": "gzip", "batch.size": DEFAULT_BATCH_BYTES}
+        assert decided.origin is Origin.DEFAULTS
+    assert plan(request(), Advice(State.ABSENT, "x"), default_codec="zstd").changes["compression.type"] == "zstd"
+    assert plan(request(), Advice(State.ABSENT, "x"), defaults=False).changes == {}
+
+
+@pytest.mark.parametrize(
+    "advice",
+    [Advice(State.UNKNOWN, "not reachable"), Advice(State.KNOWN, "read", replace(known(linger_ms=9).metadata, active=False))],
+)  # fmt: skip
+def test_unknown_and_inactive_mean_the_programs_own(advice: Advice) -> None:
+    """AGT-32: while nothing is known, and when active is false, the program's own configuration holds."""
+    decided = plan(request(), advice)
+    assert decided.changes == {}
+    assert decided.origin is Origin.USER
+    assert decided.why
+
+
+def test_what_the_metadata_tried_to_smuggle_in_is_a_reason() -> None:
+    """AGT-36: refused names are said in the plan, and change nothing."""
+    topic = TopicAdvice("orders", {}, {"bootstrap.servers": "not a setting that is taken from metadata"}, 1, 1)
+    decided = plan(request(), Advice(State.KNOWN, "read", Metadata(topics={"orders": topic})))
+    assert decided.changes == {}
+    assert why(decided, "bootstrap.servers")[0] is Action.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(1, 1.0), ("20", 20.0), (2.5, 2.5), (True, None), ("x", None), (None, None), ([], None)]
+)
+def test_numbers_come_in_several_forms(value: object, expected: float | None) -> None:
+    """librdkafka's configurations hold numbers as text; booleans are none."""
+    assert number(value) == expected
