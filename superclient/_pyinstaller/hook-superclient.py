@@ -2,4 +2,9 @@
 
 from PyInstaller.utils.hooks import collect_submodules  # type: ignore[import-untyped, unused-ignore]
 
-hiddenimports = [*collect_submodules("superclient.agent"), *collect_submodules("superclient.kafka")]
+hiddenimports = [
+    "superclient._patching",
+    *collect_submodules("superclient.agent"),
+    *collect_submodules("superclient.kafka"),
+    *collect_submodules("superclient.partitioning"),
+]
