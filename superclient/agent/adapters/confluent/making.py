@@ -1,0 +1,68 @@
+"""The settings of one handle: the program's own, what the plan changes, and callbacks that can fall silent."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from superclient.agent.adapters.confluent import conf
+from superclient.agent.adapters.confluent.counters import INTERVAL_MS, Emissions
+
+_VOICES = ("error_cb", "throttle_cb", "oauth_cb")
+
+
+class Making:
+    """One handle's settings.
+
+    Attributes:
+        own: the program's settings, as merged from its arguments; never changed.
+        changes: the plan's, canonical.
+        settings: what the constructor gets.
+        emissions: its statistics callback, None where it has none of ours.
+        retired: the producer has left this handle, whose events reach nobody any more.
+    """
+
+    def __init__(
+        self, own: Mapping[str, Any], changes: Mapping[str, int | str], *, exchangeable: bool, statistics: bool
+    ) -> None:
+        self.own = own
+        self.changes = changes
+        self.retired = False
+        self.settings = conf.changed(own, changes)
+        self.emissions = self._tapped() or (self._injected() if exchangeable and statistics else None)
+        if exchangeable:
+            for name in _VOICES:
+                if callable(own.get(name)):
+                    self.settings[name] = self._voice(name, own[name])
+
+    @property
+    def touched(self) -> bool:
+        """Whether the constructor gets anything else than what the program wrote."""
+        return self.settings != self.own
+
+    def _tapped(self) -> Emissions | None:
+        """Listen to statistics that the program asked for; its callback has them as before."""
+        every = conf.interval(self.own)
+        theirs = self.own.get(conf.STATS_CB)
+        if not every or every < 0 or (conf.STATS_CB in self.own and not callable(theirs)):
+            return None
+        emissions = Emissions(every, theirs, ours=False)
+        self.settings[conf.STATS_CB] = emissions
+        return emissions
+
+    def _injected(self) -> Emissions | None:
+        """Ask for statistics where the program did not. A callback of its own without an interval is never called."""
+        if conf.interval(self.own) != 0 or (conf.STATS_CB in self.own and not callable(self.own[conf.STATS_CB])):
+            return None
+        emissions = Emissions(INTERVAL_MS, None, ours=True)
+        self.settings = conf.without(self.settings, conf.INTERVAL)
+        self.settings.update({conf.INTERVAL: INTERVAL_MS, conf.STATS_CB: emissions})
+        return emissions
+
+    def _voice(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
+        def voice(*args: Any) -> Any:
+            if not self.retired:
+                return callback(*args)
+            if name == "oauth_cb":
+                raise RuntimeError("this handle is not in use any more")
+            return None
+
+        return voice
