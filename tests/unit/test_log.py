@@ -13,24 +13,34 @@ from superclient.agent import log
 from superclient.agent.guard import fail_open, guarded
 
 
+class Stderr:
+    """All that was said on stderr during a test; pytest puts its own stream there anew for each phase."""
+
+    def __init__(self, captured: pytest.CaptureFixture[str]) -> None:
+        self._captured, self._text = captured, ""
+
+    def getvalue(self) -> str:
+        """The text so far."""
+        self._text += self._captured.readouterr().err
+        return self._text
+
+
 @pytest.fixture
-def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """A process without any logging configuration, and what it says on stderr."""
-    text = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", text)
+def stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Stderr]:
+    """What a process without any logging configuration says on stderr."""
     monkeypatch.setattr(log, "_said", set())
     log.configure(debug=False)
-    yield text
-    logging.getLogger().handlers = []
+    yield Stderr(capsys)
     log.LOGGER.handlers = []
 
 
 def unconfigured() -> None:
-    """pytest configures the root logger for each test's call; a program that configures nothing has it empty."""
+    """pytest adds handlers to the root logger and to ours for each test's call; most programs have none there."""
     logging.getLogger().handlers.clear()
+    log.LOGGER.handlers[:] = [log._handler]
 
 
-def test_lines_have_one_form(stderr: io.StringIO) -> None:
+def test_lines_have_one_form(stderr: Stderr) -> None:
     """AGT-50: `[superstream] LEVEL component: message`; decisions are shown at debug level alone."""
     unconfigured()
     log.info("agent", "hello")
@@ -41,7 +51,7 @@ def test_lines_have_one_form(stderr: io.StringIO) -> None:
     assert stderr.getvalue().endswith("[superstream] DEBUG optimizer: a decision\n")
 
 
-def test_a_warning_comes_once_per_cause(stderr: io.StringIO) -> None:
+def test_a_warning_comes_once_per_cause(stderr: Stderr) -> None:
     """AGT-50: the same cause is said once, another one again."""
     unconfigured()
     for cause in ("x", "x", "y"):
@@ -50,7 +60,7 @@ def test_a_warning_comes_once_per_cause(stderr: io.StringIO) -> None:
     assert stderr.getvalue().count("because of y") == 1
 
 
-def test_ours_steps_back_for_the_programs_logging(stderr: io.StringIO) -> None:
+def test_ours_steps_back_for_the_programs_logging(stderr: Stderr) -> None:
     """AGT-50: once the root logger, or ours, is configured, the program's handlers have the lines and stderr has none."""
     unconfigured()
     for logger in (logging.getLogger(), log.LOGGER):
@@ -63,16 +73,18 @@ def test_ours_steps_back_for_the_programs_logging(stderr: io.StringIO) -> None:
     assert stderr.getvalue() == ""
 
 
-def test_a_closed_stderr_swallows_the_line(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_stderr_swallows_the_line(stderr: Stderr, monkeypatch: pytest.MonkeyPatch) -> None:
     """AGT-28, AGT-50: nothing here can raise."""
     unconfigured()
-    stderr.close()
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
     log.info("agent", "nobody hears")
     monkeypatch.setattr(sys, "stderr", None)
     log.info("agent", "nobody hears")
 
 
-def test_guards_let_exits_through_and_nothing_else(stderr: io.StringIO) -> None:
+def test_guards_let_exits_through_and_nothing_else(stderr: Stderr) -> None:
     """AGT-7: an Exception is said once and swallowed; KeyboardInterrupt and SystemExit pass."""
     unconfigured()
 
