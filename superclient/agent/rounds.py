@@ -123,18 +123,20 @@ class Rounds:
         return young
 
     def _speak(self, cluster: Cluster, connection: Connection, group: list[Tracked], stats: list[Tracked]) -> None:
+        ended = [one for one in stats if one.closed]  # one that ends while the report is under way has more to say
         try:
             self._report(group, stats, DEADLINE)
         except ClusterError as error:
             cluster.failed(time.monotonic())
             cause, sentence = reporter.describe(error)
             log.warn_once("reports", (connection.key, cause), sentence)
+            for tracked in ended:
+                tracked.attempts += 1
+            ended = [one for one in ended if one.attempts >= MAX_ATTEMPTS]
         else:
             cluster.succeeded()
-        for tracked in [one for one in group if one.closed]:
-            tracked.attempts += 1
-            if not tracked.info_due or tracked.attempts >= MAX_ATTEMPTS:
-                self._tracker.forget(tracked)
+        for tracked in ended:
+            self._tracker.forget(tracked)
 
     def _report(self, group: list[Tracked], stats: list[Tracked], timeout: float) -> None:
         """Send what is due of a group. Raises ClusterError; then nothing is committed."""

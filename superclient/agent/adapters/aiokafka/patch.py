@@ -14,10 +14,12 @@ from superclient.agent import pipeline
 from superclient.agent.adapters.aiokafka import counters, hold, internals, retune
 from superclient.agent.adapters.frames import unseen
 from superclient.agent.model import Counters, Plan, ProducerRequest
+from superclient.kafka import internal
 from superclient.kafka.connection import Connection
 from superclient.kafka.vocabulary import COMPRESSION, canonical_name
 
 LIBRARY = "aiokafka"
+SEQUENCE = "_PRODUCER_CLIENT_ID_SEQUENCE"
 STORY = "_superclient_story"
 """The story of a producer between its constructor and its start, in the producer's own namespace."""
 
@@ -32,6 +34,7 @@ class AiokafkaAdapter:
         self._parameters = {
             name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty
         }
+        self._class = producer_class
         self._codecs = retune.codecs(producer_class)
         self._counting, self._linger = counting, linger
 
@@ -64,6 +67,11 @@ class AiokafkaAdapter:
         if self._counting:
             counters.attach(producer, into)
 
+    def uncount(self) -> None:
+        """One of our own: the client ids that the library makes up for the program's must not skip a number."""
+        if hasattr(self._class, SEQUENCE):
+            setattr(self._class, SEQUENCE, getattr(self._class, SEQUENCE) - 1)
+
     def refresh(self, into: Counters) -> None:
         """Batches are counted as they are acknowledged; nothing is deferred."""
 
@@ -90,6 +98,8 @@ def _constructing(adapter: AiokafkaAdapter) -> Callable[..., None]:
     def construct(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         story = pipeline.open_story(adapter, kwargs, kwargs.get("client_id"))
         wrapped(*args, **kwargs)
+        if internal.is_internal(kwargs.get("client_id")):
+            adapter.uncount()
         if story is not None:
             own = vars(producer)
             own[STORY] = story
