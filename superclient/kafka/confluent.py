@@ -15,9 +15,10 @@ _FIRST_SLICE, _LAST_SLICE = 0.02, 0.2  # seconds of one blocking call: callbacks
 
 # librdkafka's names of errors.
 _DENIED = frozenset({
-    "_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED",
-    "CLUSTER_AUTHORIZATION_FAILED", "SECURITY_DISABLED", "UNSUPPORTED_SASL_MECHANISM",
+    "_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED",
+    "SECURITY_DISABLED", "UNSUPPORTED_SASL_MECHANISM",
 })  # fmt: skip
+_GROUP = frozenset({"GROUP_AUTHORIZATION_FAILED"})  # a right that we can do without: the group is never joined
 _MISSING = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_EXCEPTION"})
 _AWAY = frozenset({
     "_ALL_BROKERS_DOWN", "_TRANSPORT", "_TIMED_OUT", "_TIMED_OUT_QUEUE", "_MSG_TIMED_OUT", "_RESOLVE", "_SSL",
@@ -28,12 +29,12 @@ _AWAY = frozenset({
 
 def describe_topic(connection: Connection, topic: str, timeout: float) -> int | None:
     """Number of partitions, or None where the topic does not exist."""
-    return bounded(timeout, lambda deadline: _Reader(connection, deadline).describe(topic))
+    return bounded(timeout, lambda deadline: _describe(connection, topic, deadline))
 
 
 def last_record(connection: Connection, topic: str, timeout: float) -> LastRecord:
     """The last committed record of partition 0."""
-    return bounded(timeout, lambda deadline: _Reader(connection, deadline).last_record(topic))
+    return bounded(timeout, lambda deadline: _last_record(connection, topic, deadline))
 
 
 def send(connection: Connection, topic: str, records: Sequence[tuple[bytes, bytes]], timeout: float) -> int:
@@ -41,9 +42,39 @@ def send(connection: Connection, topic: str, records: Sequence[tuple[bytes, byte
     return bounded(timeout, lambda deadline: _send(connection, topic, records, deadline))
 
 
+def _describe(connection: Connection, topic: str, deadline: Deadline) -> int | None:
+    # Not by a consumer: its group, which it must have, is looked up, which needs a right and creates a topic on a new
+    # cluster. Not by list_topics: asked by name, an admin client's or producer's creates the topic.
+    from concurrent.futures import TimeoutError as NotYet  # up to Python 3.10 not the built-in one
+
+    from confluent_kafka import KafkaException, TopicCollection
+    from confluent_kafka.admin import AdminClient
+
+    watch = _Watch()
+    settings: dict[str, Any] = {**connection.settings, **_common(watch)}
+    admin = AdminClient(settings)
+    futures = admin.describe_topics(TopicCollection([topic]), request_timeout=max(deadline.left(), 0.01))
+    while True:
+        try:
+            return len(futures[topic].result(min(_FIRST_SLICE, deadline.left())).partitions) or None
+        except NotYet:
+            admin.poll(0)
+            watch.check()
+        except KafkaException as error:
+            failure = _translate(error.args[0])
+            if isinstance(failure, TopicMissing):
+                return None
+            raise failure from None
+
+
+def _last_record(connection: Connection, topic: str, deadline: Deadline) -> LastRecord:
+    if _describe(connection, topic, deadline) is None:
+        return LastRecord(Found.NO_TOPIC)
+    return _Reader(connection, deadline).last_record(topic)
+
+
 def _send(connection: Connection, topic: str, records: Sequence[tuple[bytes, bytes]], deadline: Deadline) -> int:
-    # A producer's own metadata request would create the topic; a consumer's does not.
-    if _Reader(connection, deadline).describe(topic) is None:
+    if _describe(connection, topic, deadline) is None:
         raise TopicMissing(f"there is no topic {topic}")
     from confluent_kafka import Producer
 
@@ -100,21 +131,10 @@ class _Reader:
         }
         self._consumer = Consumer({**connection.settings, **own, **_common(self._watch)})
 
-    def describe(self, topic: str) -> int | None:
-        """Number of partitions, or None."""
-        found = self._repeat(lambda slice_: self._consumer.list_topics(topic, timeout=slice_)).topics[topic]
-        if found.error is not None:
-            error = _translate(found.error)
-            if not isinstance(error, TopicMissing):
-                raise error
-        return len(found.partitions) or None
-
     def last_record(self, topic: str) -> LastRecord:
         """The last committed record of partition 0: read from ever further back to the end until there is one."""
         from confluent_kafka import TopicPartition
 
-        if self.describe(topic) is None:
-            return LastRecord(Found.NO_TOPIC)
         partition = TopicPartition(topic, 0)
         start, end = self._repeat(lambda slice_: self._consumer.get_watermark_offsets(partition, timeout=slice_))
         lower, step = end, 1
@@ -138,7 +158,7 @@ class _Reader:
                 newest = LastRecord(Found.RECORD, message.value())
             elif error.name() == "_PARTITION_EOF":
                 return newest
-            else:
+            elif error.name() not in _GROUP:
                 raise _translate(error)
 
     def _repeat(self, call: Callable[[float], T]) -> T:

@@ -5,7 +5,7 @@ creating a topic, and what makes a refused connection known at once, cannot be s
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any, NoReturn
@@ -195,15 +195,37 @@ def _network_client(library_class: Any, opened: list[Callable[[], None]], **sett
     """The library's own network client, but one that gives up once every broker has refused, and creates no topic."""
     kind = _giving_up(library_class)
     client = kind.__new__(kind)
-    opened.append(client.close)
+    sockets: set[Any] = set()
+    opened.append(partial(_close_network, client, sockets))
     client.__init__(**settings)
     # 3.0 has these settings but does not hand them on.
     client.cluster.config["allow_auto_create_topics"] = False
     client.cluster.config["retry_backoff_ms"] = settings["retry_backoff_ms"]
-    manager = getattr(client, "_manager", None)
-    if manager is not None:
-        manager.get_connection = partial(_connection_or_give_up, manager, manager.get_connection, [])
+    if hasattr(client, "_manager"):
+        _adapt_to_3(client._manager, client._net, sockets)
     return client
+
+
+def _adapt_to_3(manager: Any, network: Any, sockets: set[Any]) -> None:
+    """What 3.x needs beyond that: to end when every broker has failed, and not to lose what failed to connect."""
+    # It picks a broker by chance, and where that one has just failed it sits out its back-off before it picks again.
+    manager.config.update(reconnect_backoff_ms=20, reconnect_backoff_max_ms=100)
+    manager.get_connection = partial(_connection_or_give_up, manager, manager.get_connection, [])
+    for wait in ("wait_read", "wait_write"):
+        setattr(network, wait, partial(_noting, sockets, getattr(network, wait)))
+
+
+def _noting(sockets: set[Any], wait: Callable[..., Any], socket: Any, *args: Any, **kwargs: Any) -> Any:
+    sockets.add(socket)
+    return wait(socket, *args, **kwargs)
+
+
+def _close_network(client: Any, sockets: Collection[Any]) -> None:
+    with suppress(Exception):
+        client.close()
+    for each in sockets:
+        with suppress(OSError):
+            each.close()
 
 
 @cache
@@ -235,7 +257,7 @@ def _connection_or_give_up(
         connection = get_connection(*args, **kwargs)
     except NodeNotReadyError:
         nodes = manager.cluster.brokers() or manager.cluster.bootstrap_brokers()
-        if any(manager.connection_delay(node.node_id) == 0 for node in nodes):
+        if any(node.node_id not in manager._backoff for node in nodes):
             raise
         denied = next((each for each in map(translate, failures) if isinstance(each, NotAuthorized)), None)
         raise denied or Unreachable(_REFUSED) from None

@@ -1,7 +1,8 @@
 """Canonical (Java) names of producer settings and each library's own names and aliases; data, not code.
 
 Canonical names are those of Apache Kafka's producer documentation. A library whose spelling is the canonical one with
-dots turned to underscores needs no entry; aliases are tried in order, the first is the one to write.
+dots turned to underscores needs no entry; aliases are tried in order, the first is the one to write. What a library
+counts in another unit (librdkafka's queue.buffering.max.kbytes) is another setting, under its own name.
 """
 
 from collections.abc import Mapping
