@@ -51,8 +51,10 @@ def complete(feature: str, known: dict[str, Any]) -> bool:
     return True
 
 
-def tunable(producer: Any, linger: bool) -> frozenset[str]:
-    """The settings that this live producer can take."""
+def tunable(producer: Any | None, linger: bool) -> frozenset[str]:
+    """The settings that this live producer can take; those that any could, where there is none yet."""
+    if producer is None:
+        return frozenset(_ACCUMULATOR)
     accumulator = getattr(producer, "_message_accumulator", None)
     found = set()
     for setting, names in _ACCUMULATOR.items():
