@@ -1,8 +1,8 @@
 """One small unchanged program per library, with the same face: it sends N events, says so, and ends when it is told to.
 
-argv: bootstrap servers, topic, number of records. Environment: CONF, a JSON object of the library's own settings. The program
-prints "sent" once everything is acknowledged, then waits for a line on stdin (a polling program polls meanwhile), closes its
-producer the way programs of that library do, and prints "closed".
+argv: bootstrap servers, topic, number of records. Environment: CONF, a JSON object of the library's own settings. The
+program prints "sent" once everything is acknowledged, then waits for a line on stdin (a polling program polls meanwhile),
+closes its producer the way programs of that library do, and prints "closed".
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ conf = json.loads(os.environ.get("CONF", "{}"))
 seeded = random.Random(7)
 def event(i):
     return json.dumps({"id": i, "customer": f"customer-{int(seeded.paretovariate(1.2)) % 1000}", "state": "open",
-        "page": seeded.choice(["/home", "/cart", "/pay"]), "agent": "Mozilla/5.0 (X11; Linux x86_64)", "pad": "x" * 100}).encode()
+        "page": seeded.choice(["/home", "/cart", "/pay"]), "agent": "Mozilla/5.0 (X11; Linux x86_64)",
+        "pad": "x" * 100}).encode()
 def told():
     return bool(select.select([sys.stdin], [], [], 0)[0])
 """

@@ -180,6 +180,11 @@ def test_known_to_have_none_gets_sensible_defaults() -> None:
         assert decided.changes == {"compression.type": "gzip", "batch.size": DEFAULT_BATCH_BYTES}
         assert decided.origin is Origin.DEFAULTS
     assert plan(request(), Advice(State.ABSENT, "x"), default_codec="zstd").changes["compression.type"] == "zstd"
+    # gzip would slow these down at full speed, so they get no codec unless the team names one
+    for library in ("aiokafka", "confluent-kafka"):
+        asked = request(library=library)
+        assert plan(asked, Advice(State.ABSENT, "x")).changes == {"batch.size": DEFAULT_BATCH_BYTES}
+        assert plan(asked, Advice(State.ABSENT, "x"), default_codec="zstd").changes["compression.type"] == "zstd"
     assert plan(request(), Advice(State.ABSENT, "x"), defaults=False).changes == {}
 
 
