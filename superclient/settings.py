@@ -111,12 +111,13 @@ def read(environ: Mapping[str, str]) -> tuple[Settings, tuple[SettingError, ...]
             values[variable.attribute] = variable.read(text)
         except ValueError as error:
             problems.append(
-                SettingError(f"{variable.name}={text[:80]!r} {error}; the default {_default(variable)} holds")
+                SettingError(f"{variable.name}={text[:80]!r} {error}; the default {default_text(variable)} holds")
             )
     return Settings(**values), tuple(problems)
 
 
-def _default(variable: Variable) -> str:
+def default_text(variable: Variable) -> str:
+    """A default as a person would write it."""
     if isinstance(variable.default, bool):
         return "true" if variable.default else "false"
     return "(none)" if variable.default in ((), None) else repr(variable.default)
