@@ -14,13 +14,15 @@ from superclient.agent.adapters.confluent.handles import ATTRIBUTE, Family, Hand
 _HARMLESS = ("poll", "flush", "purge", "list_topics", "cluster_id")  # leave an unused producer unused
 
 MARK = "_superclient_family"
+# Our own place is a slot: as long as an instance's dict was not made, CPython calls a method without looking into it.
+_SLOTS = (ATTRIBUTE, "__dict__", "__weakref__")
 
 Construct = Callable[..., None]
 
 
 def handles_of(producer: Any) -> Handles | None:
     """The handles of a producer that the agent set up."""
-    found: Handles | None = getattr(producer, "__dict__", {}).get(ATTRIBUTE)
+    found: Handles | None = getattr(producer, ATTRIBUTE, None)
     return found
 
 
@@ -36,9 +38,9 @@ def make(family: Family, construct: Construct, late: bool) -> Any:
         # A class that exists can only be given bases of the same layout, without room for a dict and weak references.
         # What is made of that base itself is therefore made of a subclass which has it.
         public = type("Producer", (family.bare,), {**names, "__slots__": (), "__new__": _new(family)})
-        family.plain = type("Producer", (public,), _likeness(family.bare))
+        family.plain = type("Producer", (public,), {**_likeness(family.bare), "__slots__": _SLOTS})
     else:
-        public = family.plain = type("Producer", (family.bare,), names)
+        public = family.plain = type("Producer", (family.bare,), {**names, "__slots__": _SLOTS})
     family.unused = _variant(family, {name: _unused(family, name) for name in family.methods})
     family.watched = _variant(family, {name: _watched(family, name) for name in family.methods if "produce" in name})
     return public
@@ -63,8 +65,11 @@ def _names(family: Family, construct: Construct) -> dict[str, Any]:
 
     def length(self: Any) -> int:
         own: int = bare.__len__(self)
-        found = handles_of(self)
-        return own if found is None else found.length(self, own)
+        try:
+            found: Handles = self._superclient
+        except AttributeError:
+            return own
+        return found.length(self, own)
 
     def reduce_ex(self: Any, protocol: Any) -> Any:
         # The library's message has the name of its C type in it.
@@ -117,7 +122,7 @@ def _unused(family: Family, name: str) -> Callable[..., Any]:
     own = getattr(family.bare, name)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found: Handles = self.__dict__[ATTRIBUTE]
+        found: Handles = getattr(self, ATTRIBUTE)
         with found.lock:
             first = found.inner is None
             if name not in _HARMLESS:
@@ -138,7 +143,7 @@ def _watched(family: Family, name: str) -> Callable[..., Any]:
     own = getattr(family.bare, name)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found: Handles = self.__dict__[ATTRIBUTE]
+        found: Handles = getattr(self, ATTRIBUTE)
         with found.lock:
             return own(self if found.inner is None else found.inner, *args, **kwargs)
 

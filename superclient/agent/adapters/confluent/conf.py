@@ -16,7 +16,8 @@ def merged(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] |
     """The settings of `Producer(*args, **kwargs)` in a new dict, keywords winning; None where they will be refused."""
     if len(args) > 1 or not (args or kwargs) or (args and not isinstance(args[0], dict)):
         return None
-    return {**(args[0] if args else {}), **kwargs}
+    found = {**(args[0] if args else {}), **kwargs}
+    return found if all(isinstance(name, str) for name in found) else None
 
 
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,10 +33,7 @@ def canonical(settings: Mapping[str, Any]) -> dict[str, object]:
     """What may be reported of native settings, by canonical name; of several aliases the last written holds."""
     found: dict[str, object] = {}
     for name, value in flat(settings).items():
-        if isinstance(name, str):
-            key = canonical_name(LIBRARY, name)
-            found.pop(key, None)
-            found[key] = value
+        found[canonical_name(LIBRARY, str(name))] = value
     return redact.reportable(found)
 
 

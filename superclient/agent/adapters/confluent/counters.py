@@ -39,36 +39,38 @@ class Ledger:
 
 
 class Emissions:
-    """One handle's statistics callback; it knows the figures, never the producer."""
+    """One handle's statistics; they outlive the producer until its last report, so they know nothing of the program."""
 
-    def __init__(self, every_ms: float, chained: Callable[[str], Any] | None, ours: bool) -> None:
+    def __init__(self, every_ms: float, ours: bool) -> None:
         self.every = every_ms / 1000
         self.ours = ours  # the library emits for us alone: without us there would be none
         self.lost = False
-        self._chained = chained
         self._waiting: deque[str] = deque(maxlen=WAITING)
         self._last = ""
-        self._since = time.monotonic()
+        self.due = self._since = time.monotonic() + self.every  # when the next emission is to be expected
         self._seen: dict[tuple[str, str], int] = {}
 
-    def __call__(self, text: str) -> Any:
-        """Keep the text; whatever the program's own callback does is as without us."""
+    def keep(self, text: str) -> None:
+        """Queue what the library emitted."""
         if len(self._waiting) == WAITING:
             self.lost = True
         self._waiting.append(text)
         self._last = text
+        self.due = 0.0  # to be worked out where it matters
         if len(self._waiting) % _WAKE_AT == 0:
             with guarded(LIBRARY, "waking the heartbeat"):
                 pipeline.agent().heartbeat.wake()
-        return self._chained(text) if self._chained is not None else None
 
     def unserved(self) -> int:
         """Emissions that should have happened since the last one served; at most that many are in the queue."""
-        return max(0, int((time.monotonic() - self._emitted()) / self.every))
-
-    def _emitted(self) -> float:
-        clock = _CLOCK.search(self._last[:500])
-        return int(clock.group(1)) / 1e6 if clock else self._since
+        now = time.monotonic()
+        if now < self.due:
+            return 0
+        if self._last:
+            clock, self._last = _CLOCK.search(self._last[:500]), ""
+            self._since = (int(clock.group(1)) / 1e6 if clock else now) + self.every
+        self.due = self._since
+        return max(0, 1 + int((now - self._since) // self.every))
 
     def parse(self, into: Counters) -> bool:
         """Add what waits to the counters; whether there was anything."""

@@ -35,7 +35,7 @@ class Family:
 
 
 class Handles:
-    """One producer's handles, kept in its instance dict; `making` is what the current one was built with."""
+    """One producer's handles, kept in its slot; `making` is what the current one was built with."""
 
     def __init__(
         self, family: Family, producer: Any, settings: Mapping[str, Any], changes: Mapping[str, int | str]
@@ -64,6 +64,9 @@ class Handles:
     def length(self, producer: Any, first: int) -> int:
         """What the library would tell without statistics of ours: messages and events that wait."""
         if self.inner is None:
+            emissions = self.making.emissions
+            if emissions is None or time.monotonic() < emissions.due:
+                return first
             return self._corrected(producer, first)
         left = self._messages(producer, self.first) if not self._closable else 0
         return self._corrected(self.inner, len(self.inner)) + (left or 0)
@@ -76,8 +79,7 @@ class Handles:
         return length if messages is None else max(messages, length - queued)
 
     def _messages(self, handle: Any, making: Making) -> int | None:
-        emissions = making.emissions
-        return self.family.native.messages(handle, emissions) if emissions is not None else None
+        return self.family.native.messages(handle, making.callback) if making.callback is not None else None
 
     def tune(self, producer: Any, changes: Mapping[str, int | str]) -> bool:
         """Make these changes hold; only a producer that has not produced can be exchanged for one that has them."""

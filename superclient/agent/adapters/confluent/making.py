@@ -16,7 +16,8 @@ class Making:
         own: the program's settings, as merged from its arguments; never changed.
         changes: the plan's, canonical.
         settings: what the constructor gets.
-        emissions: its statistics callback, None where it has none of ours.
+        emissions: what its statistics callback keeps, None where it has none of ours.
+        callback: that callback, by which the handle is recognised.
         retired: the producer has left this handle, whose events reach nobody any more.
     """
 
@@ -27,16 +28,16 @@ class Making:
         self.changes = changes
         self.retired = False
         self.settings = conf.changed(own, changes)
+        self.callback: object = None
         self.emissions = self._tapped() or (self._injected() if exchangeable and statistics else None)
-        if exchangeable:
-            for name in _VOICES:
-                if callable(own.get(name)):
-                    self.settings[name] = self._voice(name, own[name])
+        voices = {name: self._voice(name, own[name]) for name in _VOICES if exchangeable and callable(own.get(name))}
+        self.settings.update(voices)
+        self._touched = bool(changes or voices or self.emissions)
 
     @property
     def touched(self) -> bool:
         """Whether the constructor gets anything else than what the program wrote."""
-        return self.settings != self.own
+        return self._touched
 
     def _tapped(self) -> Emissions | None:
         """Listen to statistics that the program asked for; its callback has them as before."""
@@ -44,17 +45,22 @@ class Making:
         theirs = self.own.get(conf.STATS_CB)
         if not every or every < 0 or (conf.STATS_CB in self.own and not callable(theirs)):
             return None
-        emissions = Emissions(every, theirs, ours=False)
-        self.settings[conf.STATS_CB] = emissions
-        return emissions
+        return self._listening(Emissions(every, ours=False), theirs)
 
     def _injected(self) -> Emissions | None:
         """Ask for statistics where the program did not. A callback of its own without an interval is never called."""
         if conf.interval(self.own) != 0 or (conf.STATS_CB in self.own and not callable(self.own[conf.STATS_CB])):
             return None
-        emissions = Emissions(INTERVAL_MS, None, ours=True)
         self.settings = conf.without(self.settings, conf.INTERVAL)
-        self.settings.update({conf.INTERVAL: INTERVAL_MS, conf.STATS_CB: emissions})
+        self.settings[conf.INTERVAL] = INTERVAL_MS
+        return self._listening(Emissions(INTERVAL_MS, ours=True), None)
+
+    def _listening(self, emissions: Emissions, theirs: Callable[[str], Any] | None) -> Emissions:
+        def listen(text: str) -> Any:
+            emissions.keep(text)
+            return theirs(text) if theirs is not None else None
+
+        self.callback = self.settings[conf.STATS_CB] = listen
         return emissions
 
     def _voice(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:

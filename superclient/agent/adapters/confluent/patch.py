@@ -115,17 +115,23 @@ def _constructing(adapter: ConfluentAdapter, family: Family) -> classes.Construc
         story = pipeline.open_story(adapter, settings, settings.get("client.id")) if settings is not None else None
         plan, handles = _prepared(story, family, self, settings) if story is not None else (None, None)
         if plan is None or handles is None:
-            bare.__init__(self, *args, **kwargs)
+            _untouched(bare, self, args, kwargs)
             return
         if handles.making.touched and not _accepted(bare, self, handles.making.settings):
             handles.refused()
             plan = replace(plan, changes={}, why=f"{plan.why}; the library refused it")
-            bare.__init__(self, *args, **kwargs)
-        elif not handles.making.touched:
-            bare.__init__(self, *args, **kwargs)
+        if not handles.making.touched:
+            _untouched(bare, self, args, kwargs)
         _finished(story, plan, handles, self)
 
     return construct
+
+
+def _untouched(bare: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if kwargs:
+        bare.__init__(producer, *args, **kwargs)
+    else:  # to the library, an empty dict of keywords is a configuration
+        bare.__init__(producer, *args)
 
 
 def _prepared(story: Any, family: Family, producer: Any, settings: Any) -> tuple[Plan | None, Handles | None]:
@@ -147,7 +153,7 @@ def _accepted(bare: Any, producer: Any, settings: dict[str, Any]) -> bool:
 
 def _finished(story: Any, plan: Plan, handles: Handles, producer: Any) -> None:
     with guarded(LIBRARY, "setting a producer up"):
-        producer.__dict__[ATTRIBUTE] = handles
+        setattr(producer, ATTRIBUTE, handles)
         if handles.exchangeable and story.entry.advice.state is State.UNKNOWN:
             producer.__class__ = handles.family.unused
         story.finish(producer, built=plan)
