@@ -1,8 +1,9 @@
 """The three Kafka client libraries behind one small face: names, security settings, and small reads and writes.
 
-Lives here: `vocabulary` (canonical names and each library's own), `security` (what it takes to connect), `internal` (the
-marks of our own clients), `connection` (the values), and one module per library with the same functions. Not here: anything
-that patches or watches a program's own clients (`superclient.agent`), and any decision about configuration.
+Lives here: `vocabulary` (canonical names and each library's own), `security` (what it takes to connect), `internal`
+(the marks of our own clients), `connection` (the values), and one module per library with the same functions. Not
+here: anything that patches or watches a program's own clients (`superclient.agent`), and any decision about
+configuration.
 """
 
 from types import ModuleType

@@ -1,7 +1,7 @@
 """The marks of superclient's own clients, by which the agent leaves them alone.
 
-A client of ours carries a client-id prefix, which survives in broker logs, and is built inside `internal()`, a flag of the
-current thread, which survives a library that rewrites client ids.
+A client of ours carries a client-id prefix, which survives in broker logs, and is built inside `internal()`, a flag
+of the current thread, which survives a library that rewrites client ids.
 """
 
 import threading

@@ -4,7 +4,6 @@ Public classes do the work, with a few exceptions that are named where they are:
 creating a topic, and what makes a refused connection known at once, cannot be said otherwise in every version.
 """
 
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -93,10 +92,6 @@ def _partitions(consumer: Any, topic: str, deadline: Deadline) -> int | None:
 
 
 def _wait(consumer: Any, future: Any, deadline: Deadline) -> None:
-    if hasattr(consumer._client, "_manager"):  # 3.x reads and writes on a thread of its own
-        done = threading.Event()
-        future.add_both(lambda _: done.set())
-        done.wait(deadline.left())
     while not future.is_done:
         consumer._client.poll(timeout_ms=deadline.left_ms())
     if future.failed():
@@ -109,13 +104,21 @@ def _send(connection: Connection, topic: str, records: Sequence[tuple[bytes, byt
         raise TopicMissing(f"there is no topic {topic}")
     acknowledged, failure = 0, None
     with _writer(connection, deadline) as producer:
+        sender = producer._sender
+        sender.add_topic(topic)
+        producer._metadata.request_update()
+        while producer._metadata.partitions_for_topic(topic) is None:
+            deadline.left_ms()
+            sender.run_once()
         futures = [producer.send(topic, key=key, value=value) for key, value in records]
+        while not all(future.is_done for future in futures):
+            deadline.left_ms()
+            sender.run_once()
         for future in futures:
-            try:
-                future.get(deadline.left())
+            if future.succeeded():
                 acknowledged += 1
-            except Exception as error:
-                failure = translate(error)
+            else:
+                failure = translate(future.exception)
     if failure is not None and not acknowledged:
         raise failure
     return acknowledged
@@ -209,6 +212,7 @@ def _network_client(library_class: Any, opened: list[Callable[[], None]], **sett
 def _adapt_to_3(manager: Any, network: Any, sockets: set[Any]) -> None:
     """What 3.x needs beyond that: to end when every broker has failed, and not to lose what failed to connect."""
     # It picks a broker by chance, and where that one has just failed it sits out its back-off before it picks again.
+    network.start = lambda: None  # without a thread of its own the loop is driven by whoever waits
     manager.config.update(reconnect_backoff_ms=20, reconnect_backoff_max_ms=100)
     manager.get_connection = partial(_connection_or_give_up, manager, manager.get_connection, [])
     for wait in ("wait_read", "wait_write"):
@@ -284,7 +288,17 @@ def _note_failure(connection: Any, failures: list[Exception]) -> None:
 
 @cache
 def _producer_class() -> Any:
-    """A producer whose finalizer does nothing: the library's own silences `kafka.producer` for the whole process."""
+    """A producer whose sender starts no thread and whose finalizer does nothing.
+
+    Whoever sends drives the sender, so that a last report goes out of an interpreter that is ending, which starts no
+    thread from 3.12 on. The library's own finalizer silences `kafka.producer` for the whole process.
+    """
     from kafka import KafkaProducer
 
-    return type("KafkaProducer", (KafkaProducer,), {"__del__": lambda self: None})
+    def adopt(self: Any, sender: Any) -> None:
+        sender.start = lambda: None
+        sender.join = lambda timeout=None: None
+        self.__dict__["_sender"] = sender
+
+    own = {"__del__": lambda self: None, "_sender": property(lambda self: self.__dict__["_sender"], adopt)}
+    return type("KafkaProducer", (KafkaProducer,), own)
