@@ -7,7 +7,6 @@ drop doubles.
 
 import os
 import socket
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -29,12 +28,7 @@ def send(connection: Connection, records: Sequence[tuple[bytes, bytes]], timeout
     Raises:
         ClusterError: whatever kept them from being acknowledged within `timeout` seconds.
     """
-    library = face(connection.library)
-    started = time.monotonic()
-    if library.describe_topic(connection, contract.CLIENTS_TOPIC, timeout) is None:
-        raise TopicMissing(f"the cluster has no topic {contract.CLIENTS_TOPIC}; `superclient init` creates it")
-    left = max(0.1, timeout - (time.monotonic() - started))
-    if library.send(connection, contract.CLIENTS_TOPIC, records, left) < len(records):
+    if face(connection.library).send(connection, contract.CLIENTS_TOPIC, records, timeout) < len(records):
         raise ClusterError("not every report was acknowledged")
 
 
@@ -181,5 +175,5 @@ def describe(error: ClusterError) -> tuple[str, str]:
             f"no right to write {contract.CLIENTS_TOPIC}; producers are optimised, not reported on: {error}",
         )
     if isinstance(error, TopicMissing):
-        return "topic", f"{error}; producers are optimised, not reported on"
+        return "topic", f"no topic {contract.CLIENTS_TOPIC} (`superclient init` creates it); producers are not reported on"
     return "unreachable", f"reports could not be sent: {error}"
