@@ -1,0 +1,28 @@
+"""Every benchmark, one after the other; about ten minutes.
+
+python -m benchmarks [--quick] [--no-peer]
+"""
+
+import subprocess
+import sys
+
+from benchmarks._harness import options
+
+NAMES = ("start", "calls", "construct", "memory", "throughput", "wire")
+
+
+def main() -> int:
+    """Run each in a process of its own; the number of those that failed to run. A goal that is missed is no failure."""
+    options(__doc__)
+    failed = [
+        name
+        for name in NAMES
+        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], check=False).returncode
+    ]
+    if failed:
+        print(f"benchmarks: did not run to their end: {', '.join(failed)}", file=sys.stderr)
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What the agent adds to one call of produce() or send(), with a plan in force.
+
+    python -m benchmarks.calls [--quick]
+
+All arms send with the same settings: written down in the bare arm, recommended to the others. What is compared is the
+CPU time of the calling thread in a call, not what happens to the record later; see programs/calls.py.
+"""
+
+from typing import Any
+
+from benchmarks._harness import (
+    BARE,
+    LIBRARIES,
+    Arm,
+    arms,
+    broker,
+    configured,
+    interleave,
+    options,
+    progress,
+    recommendation,
+    run,
+)
+from benchmarks._report import Row, compare, publish
+
+PLAN = {"compression.type": "zstd", "batch.size": 65536, "linger.ms": 20}
+CALLS = {"kafka-python": "send()", "aiokafka": "await send()", "confluent-kafka": "produce()"}
+GOAL = 1.02
+
+
+def main() -> None:
+    """Measure, print, write."""
+    chosen = options(__doc__)
+    sides = arms(peer=not chosen.no_peer)
+    rounds, bursts = (3, 150) if chosen.quick else (12, 300)
+    with broker() as kafka:
+        topic = kafka.create_topic("calls", 4)
+        kafka.publish_metadata(recommendation(PLAN, topic))
+        rows = []
+        for library in LIBRARIES:
+            progress(f"calls: {library}, {rounds} rounds")
+            job = {"library": library, "bootstrap": kafka.bootstrap, "topic": topic, "bursts": bursts, "size": 150}
+            rows.append(_row(library, sides, rounds, job))
+    publish("calls", rows)
+
+
+def _row(library: str, sides: list[Arm], rounds: int, job: dict[str, Any]) -> Row:
+    def one(arm: Arm) -> dict[str, Any] | str:
+        return run(arm, "calls", {**job, "settings": configured(library, PLAN) if arm.name == BARE else {}})
+
+    return compare(f"{library} {CALLS[library]}", interleave(sides, rounds, one), "ns", GOAL, "ns")
+
+
+if __name__ == "__main__":
+    main()
