@@ -88,6 +88,9 @@ def test_a_method_is_wrapped_once_by_a_hook() -> None:
     def doubled(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return 2 * wrapped(*args, **kwargs)
 
-    internals.hook(Owner, "method", doubled)
-    internals.hook(Owner, "method", doubled)
-    assert Owner().method() == 2
+    def added(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return wrapped(*args, **kwargs) + 1
+
+    for wrapper in (doubled, added, doubled, added):
+        internals.hook_inside(Owner, "method", wrapper)
+    assert Owner().method() == 3

@@ -1,16 +1,16 @@
 """What an AIOKafkaProducer's batches say: counted when a broker has acknowledged them, on the program's event loop.
 
-Every batch is watched through its own future from its first record on, so one that failed, expired or was retried
-counts as what it became. An exception in these hooks would cost records: all of it is guarded.
+One hook sees every request and what became of its batches; another, on the rare path, batches that fail, in a request
+or without one. An awaited send is a batch of its own, so these hooks are short. An exception in them costs records:
+all of it is guarded.
 """
 
 import time
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from superclient.agent import pipeline
+from superclient.agent import log, pipeline
 from superclient.agent.adapters.aiokafka import internals
-from superclient.agent.guard import guarded
 from superclient.agent.model import Counters
 
 ATTRIBUTE = "_superclient_counters"
@@ -18,10 +18,10 @@ BEFORE = "_superclient_bytes_before"
 
 
 def patch(known: Mapping[str, Any]) -> None:
-    """Hook the classes that build and send batches."""
-    internals.hook(known["MessageAccumulator"], "_append_batch", _append)
-    internals.hook(known["BatchBuilder"], "_build", _build)
-    internals.hook(known["SendProduceReqHandler"], "do", _do)
+    """Hook the classes that keep and send batches."""
+    internals.hook_inside(known["MessageAccumulator"], "_append_batch", _append)
+    internals.hook_inside(known["MessageBatch"], "failure", _failure)
+    internals.hook_inside(known["SendProduceReqHandler"], "do", _do)
 
 
 def attach(producer: Any, into: Counters) -> None:
@@ -29,68 +29,72 @@ def attach(producer: Any, into: Counters) -> None:
     accumulator = producer._message_accumulator
     setattr(accumulator, ATTRIBUTE, into)
     setattr(producer._sender, ATTRIBUTE, into)
-    waiting = [batch for batches in accumulator._batches.values() for batch in batches]
-    for batch in {*waiting, *accumulator._pending_batches}:
-        _watch(batch, into)
+    for batches in (*accumulator._batches.values(), accumulator._pending_batches):
+        for batch in batches:
+            setattr(batch, ATTRIBUTE, into)
 
 
 def _append(wrapped: Any, accumulator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     batch = wrapped(*args, **kwargs)
-    into: Counters | None = getattr(accumulator, ATTRIBUTE, None)
-    if into is not None:
-        with guarded("aiokafka", "counting batches"):
-            _watch(batch, into)
+    setattr(batch, ATTRIBUTE, getattr(accumulator, ATTRIBUTE, None))
     return batch
 
 
-def _watch(batch: Any, into: Counters) -> None:
-    topic, builder = batch.tp.topic, batch._builder
-    batch.future.add_done_callback(lambda future: _done(future, into, topic, builder))
-
-
-def _build(wrapped: Any, builder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    with guarded("aiokafka", "counting batches"):
-        if not hasattr(builder, BEFORE):  # built once, asked for at every attempt
-            setattr(builder, BEFORE, builder.size())
+def _failure(wrapped: Any, batch: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    into: Counters | None = getattr(batch, ATTRIBUTE, None)
+    if into is not None and not batch.future.done():
+        into.errors += batch.record_count
     return wrapped(*args, **kwargs)
-
-
-def _done(future: Any, into: Counters, topic: str, builder: Any) -> None:
-    with guarded("aiokafka", "counting batches"):
-        records = builder.record_count()
-        # Not future.exception(): that would count as the program's own look at it, and silence asyncio's reminder.
-        if future.cancelled() or getattr(future, "_exception", None) is not None:
-            into.errors += records
-        elif records and hasattr(builder, BEFORE):
-            one = into.topic(topic)
-            one.records += records
-            one.batches += 1
-            one.bytes_before = (one.bytes_before or 0) + getattr(builder, BEFORE)
-            one.bytes_after = (one.bytes_after or 0) + builder.size()
 
 
 def _do(wrapped: Any, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
     into: Counters | None = getattr(handler._sender, ATTRIBUTE, None)
-    node = str(args[0] if args else kwargs.get("node_id"))
     sending: Awaitable[Any] = wrapped(*args, **kwargs)
-    return sending if into is None else _counted(sending, handler, into, node)
+    return sending if into is None else _counted(sending, handler, into, str(args[0] if args else kwargs["node_id"]))
 
 
 async def _counted(sending: Awaitable[Any], handler: Any, into: Counters, node: str) -> Any:
-    with guarded("aiokafka", "counting requests"):
-        batches = list(handler._batches.values())
-        for batch in batches:
-            batch.get_data_buffer()  # compressed now, so that the round trip is measured without it
-        one = into.node(node)
-        one.requests += 1
-        one.bytes = (one.bytes or 0) + sum(batch._builder.size() for batch in batches)
-        into.retries += sum(batch.record_count for batch in batches if batch.retry_count > 1)
-        pipeline.beating()
+    try:
+        _asked(handler, into, node)
+    except Exception as error:
+        log.failure("aiokafka", "counting requests", error)
     start = time.monotonic()
-    answer = await sending
-    with guarded("aiokafka", "counting requests"):
-        if not handler._to_reenqueue and handler._sender._acks != 0:  # a retry's pause is no round trip
-            one = into.node(node)
-            one.latency_ms += (time.monotonic() - start) * 1000
-            one.latencies += 1
-    return answer
+    try:
+        return await sending
+    finally:  # cancelled in the pause before a retry, it has what was acknowledged until then
+        try:
+            _answered(handler, into, node, time.monotonic() - start)
+        except Exception as error:
+            log.failure("aiokafka", "counting batches", error)
+
+
+def _asked(handler: Any, into: Counters, node: str) -> None:
+    size = 0
+    for batch in handler._batches.values():
+        builder = batch._builder
+        if builder._buffer is None:
+            setattr(builder, BEFORE, builder.size())
+            builder._build()  # compressed now, so that the round trip is measured without it
+        size += builder.size()
+        if batch.retry_count > 1:
+            into.retries += batch.record_count
+    one = into.node(node)
+    one.requests += 1
+    one.bytes = (one.bytes or 0) + size
+    pipeline.beating()
+
+
+def _answered(handler: Any, into: Counters, node: str, seconds: float) -> None:
+    if not handler._to_reenqueue and handler._sender._acks != 0:  # a retry's pause is no round trip
+        one = into.node(node)
+        one.latency_ms += seconds * 1000
+        one.latencies += 1
+    for partition, batch in handler._batches.items():
+        future = batch.future
+        # Not future.exception(): that would count as the program's own look at it, and silence asyncio's reminder.
+        if future.done() and not future.cancelled() and future._exception is None:
+            topic, builder = into.topic(partition.topic), batch._builder
+            topic.records += builder.record_count()
+            topic.batches += 1
+            topic.bytes_before = (topic.bytes_before or 0) + getattr(builder, BEFORE, builder.size())
+            topic.bytes_after = (topic.bytes_after or 0) + builder.size()

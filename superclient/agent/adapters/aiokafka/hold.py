@@ -80,12 +80,12 @@ class Hold:
 def patch(known: Mapping[str, Any]) -> None:
     """Hook the classes that keep batches, and the task that sends them."""
     accumulator = known["MessageAccumulator"]
-    internals.hook(accumulator, "_append_batch", _append)
-    internals.hook(accumulator, "drain_by_nodes", _drain)
-    internals.hook(accumulator, "flush", _flush)
-    internals.hook(accumulator, "flush_for_commit", _flush)
-    internals.hook(known["MessageBatch"], "wait_drain", _wait_drain)
-    internals.hook(known["Sender"], "_sender_routine", _routine)
+    internals.hook_inside(accumulator, "_append_batch", _append)
+    internals.hook_inside(accumulator, "drain_by_nodes", _drain)
+    internals.hook_inside(accumulator, "flush", _flush)
+    internals.hook_inside(accumulator, "flush_for_commit", _flush)
+    internals.hook_inside(known["MessageBatch"], "wait_drain", _wait_drain)
+    internals.hook_inside(known["Sender"], "_sender_routine", _routine)
 
 
 def lengthen(producer: Any, seconds: float) -> None:

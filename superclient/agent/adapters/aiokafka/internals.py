@@ -1,6 +1,7 @@
 """The private names of aiokafka (0.10 to 0.14) each feature needs, probed: a miss turns the feature off (AGT-61)."""
 
-from types import ModuleType
+import functools
+from types import MethodType, ModuleType
 from typing import Any
 
 import wrapt
@@ -10,10 +11,12 @@ from superclient.kafka.vocabulary import BATCH, COMPRESSION, LINGER
 
 WAITERS = ("_waiter_future", "_wait_data_future")  # from 0.14 on, up to 0.13
 
+_WRAPPER = "_superclient_wrapper"
 _ACCUMULATOR = {COMPRESSION: ("_compression_type",), BATCH: ("_batch_size",), LINGER: ("_batches", "_cluster", "_loop")}
 _HOOKED = {
     "counting": {
         "MessageAccumulator": ("_append_batch",),
+        "MessageBatch": ("failure", "retry_count"),
         "BatchBuilder": ("_build", "size", "record_count"),
         "SendProduceReqHandler": ("do",),
     },
@@ -69,9 +72,27 @@ def tunable(producer: Any | None, linger: bool) -> frozenset[str]:
 
 
 def hook(owner: Any, name: str, wrapper: Any) -> None:
-    """Wrap a method in place, once: a reload of one module must not wrap the classes of another again."""
-    if getattr(vars(owner).get(name), "_self_wrapper", None) is not wrapper:
-        wrapt.wrap_function_wrapper(owner, name, wrapper)
+    """Wrap a method that programs see, in place; signature, source and flags stay what they were."""
+    wrapt.wrap_function_wrapper(owner, name, wrapper)
+
+
+def hook_inside(owner: Any, name: str, wrapper: Any) -> None:
+    """The same for a method that only the library calls, by a plain function: called often, so cheap.
+
+    Once: a reload of one module must not wrap the classes of another again.
+    """
+    original = current = getattr(owner, name)
+    while current is not None:
+        if getattr(current, _WRAPPER, None) is wrapper:
+            return
+        current = getattr(current, "__wrapped__", None)
+
+    @functools.wraps(original)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return wrapper(MethodType(original, self), self, args, kwargs)
+
+    setattr(method, _WRAPPER, wrapper)
+    setattr(owner, name, method)
 
 
 def _missing(feature: str, name: str) -> None:
