@@ -5,6 +5,7 @@ or None when there is nothing left to do. Waking is reentrant (a SimpleQueue's p
 wakes it too.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -41,6 +42,8 @@ class Heartbeat:
 
     def _start(self) -> None:
         if self._thread is not None and self._thread.is_alive() and not self._stopping:
+            return
+        if sys.is_finalizing():  # a thread never gets to run any more, and Thread.start would wait for it for ever
             return
         self._stopping = False
         self._wakes = SimpleQueue()

@@ -6,6 +6,8 @@ closed stderr swallows the line.
 """
 
 import logging
+import os
+import stat
 import sys
 import threading
 
@@ -17,12 +19,36 @@ _lock = threading.RLock()
 class _Stderr(logging.Handler):
     """Writes to whatever sys.stderr is now, and never complains: a program may close or replace it."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._first = _file(2)
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            sys.stderr.write(f"[superstream] {record.levelname} {record.getMessage()}\n")
-            sys.stderr.flush()
+            line = f"[superstream] {record.levelname} {record.getMessage()}\n"
+            stream = sys.stderr
+            if stream is None or stream is not sys.__stderr__ or stream.fileno() != 2:
+                stream.write(line)
+                stream.flush()
+            elif not self._taken():
+                # Past Python's buffer: what it cannot get rid of it tries again at exit, and fails the program.
+                os.write(2, line.encode(stream.encoding or "utf-8", "backslashreplace"))
         except Exception:  # noqa: S110 - a log line that cannot be written is dropped; there is nowhere to say so
             pass
+
+    def _taken(self) -> bool:
+        """Whether descriptor 2 was closed and is now a connection, maybe to a broker, that a line would destroy."""
+        now = _file(2)
+        return now != self._first and (now is None or stat.S_ISSOCK(now[0]))
+
+
+def _file(descriptor: int) -> tuple[int, int, int] | None:
+    """What a descriptor stands for; None for one that is closed."""
+    try:
+        found = os.fstat(descriptor)
+        return found.st_mode, found.st_dev, found.st_ino
+    except OSError:
+        return None
 
 
 class _StepBack(logging.Filter):
@@ -58,8 +84,11 @@ def info(component: str, message: str) -> None:
 
 
 def warn_once(component: str, cause: object, message: str) -> None:
-    """A warning, the first time this cause is met in the process."""
-    if _first(component, cause):
+    """A warning, the first time this cause is met in the process.
+
+    None while the interpreter ends: what fails then fails for that reason, and nobody could act on it.
+    """
+    if threading.main_thread().is_alive() and _first(component, cause):
         _emit(logging.WARNING, component, message)
 
 

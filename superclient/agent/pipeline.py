@@ -158,8 +158,8 @@ def reconsider(tracked: Tracked, advice: Advice) -> None:
 def closing(producer: Any) -> None:
     """The program closes a producer: its last figures will be reported."""
     with guarded("agent", "a producer's end"):
-        agent().tracker.retire(producer)
-        beating()
+        if agent().tracker.retire(producer):
+            beating()
 
 
 def beating() -> None:

@@ -96,12 +96,17 @@ class Tracker:
         tracked = self._by_identity.get(id(producer))
         return tracked if tracked is not None and tracked.ref() is producer else None
 
-    def retire(self, producer: Any) -> None:
-        """A producer is being closed: its figures go out in one last report, then it is forgotten."""
+    def retire(self, producer: Any) -> bool:
+        """A producer is being closed: its figures go out in one last report, then it is forgotten.
+
+        Returns whether there is such a report to come; False for one that is not tracked, or was closed before.
+        """
         tracked = self.find(producer)
-        if tracked is not None and not tracked.closed:
-            tracked.closed = True
-            self._on_gone()
+        if tracked is None or tracked.closed:
+            return False
+        tracked.closed = True
+        self._on_gone()
+        return True
 
     def forget(self, tracked: Tracked) -> None:
         """Its last report is out, or never will be."""

@@ -77,7 +77,12 @@ def _constructing(adapter: KafkaPythonAdapter) -> Callable[..., None]:
     @unseen
     def construct(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         story = pipeline.open_story(adapter, kwargs, kwargs.get("client_id"))
-        wrapped(*args, **kwargs)
+        try:
+            wrapped(*args, **kwargs)
+        except BaseException:
+            # The traceback keeps this frame, which must not keep the producer: it goes when it would have gone.
+            del wrapped, producer, story
+            raise
         if story is not None:
             story.finish(producer)
 
