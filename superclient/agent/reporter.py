@@ -170,10 +170,7 @@ def _host() -> tuple[str, str]:
 def describe(error: ClusterError) -> tuple[str, str]:
     """A cause that is said once, and its sentence, for a failed send."""
     if isinstance(error, NotAuthorized):
-        return (
-            "rights",
-            f"no right to write {contract.CLIENTS_TOPIC}; producers are optimised, not reported on: {error}",
-        )
+        return "rights", f"no right to write {contract.CLIENTS_TOPIC}, producers are not reported on: {error}"
     if isinstance(error, TopicMissing):
-        return "topic", f"no topic {contract.CLIENTS_TOPIC} (`superclient init` creates it); producers are not reported on"
+        return "topic", f"no topic {contract.CLIENTS_TOPIC} (`superclient init` creates it): nothing is reported"
     return "unreachable", f"reports could not be sent: {error}"

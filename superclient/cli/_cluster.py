@@ -191,7 +191,7 @@ def _may_write(connection: Connection, timeout: float) -> bool | None:
     try:
         from confluent_kafka import TopicCollection, admin
 
-        client = admin.AdminClient({**connection.settings, "log_level": 0})  # type: ignore[dict-item]
+        client = admin.AdminClient({**connection.settings, "log_level": 0})
         asked = client.describe_topics(
             TopicCollection([contract.CLIENTS_TOPIC]), include_authorized_operations=True, request_timeout=timeout
         )

@@ -10,10 +10,13 @@ All block at most `timeout` seconds, raise the ClusterError family alone, create
 behind, and log nothing: they are called on superclient's own threads, never on a program's event loop.
 """
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from superclient.errors import Unreachable
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -26,6 +29,41 @@ class ClusterKey(NamedTuple):
     principal: str
 
 
+class Borrowed(Mapping[str, Any]):
+    """Settings of which callables and token providers are held weakly, as long as the program's producer holds them.
+
+    Such an object may own the producer itself: held strongly in a registry, neither would ever be collected.
+    Looking up one that is gone raises Unreachable: whoever could have logged in is no more.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._values = {name: _lent(value) for name, value in settings.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._values[name]
+        if not isinstance(value, weakref.ref):
+            return value
+        borrowed = value()
+        if borrowed is None:
+            raise Unreachable(f"the program's {name} is gone")
+        return borrowed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _lent(value: Any) -> Any:
+    if not (callable(value) or hasattr(value, "token")):
+        return value
+    try:
+        return weakref.ref(value)
+    except TypeError:  # a type without weak references: rather no last report than a producer that is never collected
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """A library's own settings for reaching a cluster.
@@ -35,15 +73,18 @@ class Connection:
         bootstrap: sorted "host:port" strings.
         principal: security protocol, mechanism and user, or a digest where the user is a certificate; never a secret.
         settings: the library's own names and values that an internal client needs (bootstrap servers, security, DNS,
-            api_version); holds secrets, therefore in no repr.
+            api_version); holds secrets, therefore in no repr; the program's callables are only borrowed.
         loop: the program's event loop, for an asynchronous OAuth token provider bound to it.
     """
 
     library: str
     bootstrap: tuple[str, ...]
     principal: str
-    settings: Mapping[str, object] = field(repr=False, hash=False, compare=False)
+    settings: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
     loop: "AbstractEventLoop | None" = field(default=None, repr=False, hash=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", Borrowed(self.settings))
 
     @property
     def key(self) -> ClusterKey:

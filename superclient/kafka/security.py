@@ -1,6 +1,5 @@
 """What it takes to connect: out of a producer's own settings, or from canonical names into a library's form."""
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Collection, Mapping
@@ -11,6 +10,7 @@ from superclient.kafka.connection import Connection
 
 if TYPE_CHECKING:
     import ssl
+    from asyncio import AbstractEventLoop
 
 _SERVERS = {
     "kafka-python": ("bootstrap_servers",),
@@ -71,7 +71,7 @@ _TRANSLATIONS: Mapping[str, Mapping[str, str]] = {
 CANONICAL = tuple(_TRANSLATIONS["kafka-python"])
 
 
-def connection(library: str, settings: Mapping[str, Any], loop: asyncio.AbstractEventLoop | None = None) -> Connection:
+def connection(library: str, settings: Mapping[str, Any], loop: "AbstractEventLoop | None" = None) -> Connection:
     """How a producer with these settings (the library's own names) reaches its cluster.
 
     Args:

@@ -1,8 +1,8 @@
 """One small unchanged program per library, with the same face: it sends N events, says so, and ends when it is told to.
 
 argv: bootstrap servers, topic, number of records. Environment: CONF, a JSON object of the library's own settings. The
-program prints "sent" once everything is acknowledged, then waits for a line on stdin (a polling program polls meanwhile),
-closes its producer the way programs of that library do, and prints "closed".
+program prints "sent" once everything is acknowledged, then waits for a line on stdin (a polling program polls
+meanwhile), closes its producer the way programs of that library do, and prints "closed".
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def test_a_warning_comes_once_per_cause(stderr: Stderr) -> None:
 
 
 def test_ours_steps_back_for_the_programs_logging(stderr: Stderr) -> None:
-    """AGT-50: once the root logger, or ours, is configured, the program's handlers have the lines and stderr has none."""
+    """AGT-50: once the root logger, or ours, is configured, the program's handlers have the lines, not stderr."""
     unconfigured()
     for logger in (logging.getLogger(), log.LOGGER):
         theirs = io.StringIO()

@@ -13,6 +13,7 @@ from superclient.agent.model import Action, Advice, Origin, Plan, ProducerReques
 from superclient.agent.optimizer import DEFAULT_BATCH_BYTES, most_impactful, number, optimize
 from superclient.contract import Metadata, TopicAdvice
 from superclient.kafka.connection import Connection
+from superclient.kafka.vocabulary import COMPRESSION
 from superclient.settings import Settings
 
 LIBRARY = {
@@ -134,7 +135,7 @@ def test_a_latency_sensitive_program_keeps_its_linger() -> None:
         (request(broker=(2, 0)), known(compression_type="zstd"), "compression.type", "older than 2.1"),
         (request(), known(batch_size=2_000_000), "batch.size", "max.request.size 1048576"),
         (request(), known(linger_ms=90_000), "linger.ms", "delivery.timeout.ms 120000"),
-        (request(written={"delivery.timeout.ms": 30010}), known(linger_ms=20), "linger.ms", "delivery.timeout.ms 30010"),
+        (request(written={"delivery.timeout.ms": 30010}), known(linger_ms=20), "linger.ms", "timeout.ms 30010"),
         (
             request(defaults={"linger.ms": 0, "request.timeout.ms": 40000}),
             known(linger_ms=50_000),
@@ -143,7 +144,7 @@ def test_a_latency_sensitive_program_keeps_its_linger() -> None:
         ),
         (request(), known(compression_level=3), "compression.level", "has no such setting"),
         (
-            request(tunable=frozenset({"compression.level"}), levels={"gzip": (0, 9)}, written={"compression.type": "gzip"}),
+            request(tunable=frozenset({"compression.level"}), levels={"gzip": (0, 9)}, written={COMPRESSION: "gzip"}),
             known(compression_level=12),
             "compression.level",
             "levels 0 to 9",
@@ -190,7 +191,10 @@ def test_known_to_have_none_gets_sensible_defaults() -> None:
 
 @pytest.mark.parametrize(
     "advice",
-    [Advice(State.UNKNOWN, "not reachable"), Advice(State.KNOWN, "read", replace(known(linger_ms=9).metadata, active=False))],
+    [
+        Advice(State.UNKNOWN, "not reachable"),
+        Advice(State.KNOWN, "read", replace(known(linger_ms=9).metadata, active=False)),
+    ],
 )  # fmt: skip
 def test_unknown_and_inactive_mean_the_programs_own(advice: Advice) -> None:
     """AGT-32: while nothing is known, and when active is false, the program's own configuration holds."""

@@ -13,8 +13,8 @@ from superclient import redact
 from superclient.kafka.vocabulary import canonical_name
 
 SECRETS = {
-    "kafka-python": "sasl_plain_password sasl_plain_username ssl_password ssl_keyfile ssl_certfile sasl_oauth_token_provider "
-    "sasl_kerberos_name proxy_url socks5_proxy ssl_context",
+    "kafka-python": "sasl_plain_password sasl_plain_username ssl_password ssl_keyfile ssl_certfile "
+    "sasl_oauth_token_provider sasl_kerberos_name proxy_url socks5_proxy ssl_context",
     "aiokafka": "sasl_plain_password sasl_plain_username sasl_oauth_token_provider ssl_context",
     "confluent-kafka": "sasl.password sasl.username ssl.key.password ssl.key.pem ssl.key.location ssl.certificate.pem "
     "ssl.keystore.password ssl.keystore.location ssl.ca.pem sasl.oauthbearer.config sasl.oauthbearer.client.secret "

@@ -74,7 +74,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_info_at_once_and_stats_every_interval(world: World) -> None:
-    """AGT-40, AGT-46: client_info right after construction, client_stats by the interval, numbered from 0."""
+    """AGT-40, AGT-46: client_info after construction, client_stats by the interval, numbered from 0."""
     producer, _ = world.producer()
     pause = world.rounds.beat()
     assert world.kinds() == [("client_info", 0)]

@@ -1,0 +1,58 @@
+"""Every snippet of the README is run as a reader would run it, on a real broker."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.environments import run_program
+from tests.servers import Broker
+
+ROOT = Path(__file__).resolve().parents[2]
+SNIPPETS = re.findall(r"```(python|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+PROGRAMS = [text for kind, text in SNIPPETS if kind == "python"]
+COMMANDS = [
+    line[2:] for kind, text in SNIPPETS if kind == "console" for line in text.splitlines() if line.startswith("$ ")
+]
+INSTALLING = {"pip install superclient": "tests/boot installs the wheel", "python your_app.py": "the python snippets"}
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+def test_a_program_runs_tuned(program: str, cluster: Broker) -> None:
+    """AGT-20: the README's program, unchanged, is tuned by a recommendation, and its records arrive."""
+    cluster.create_topic("orders")
+    cluster.publish_metadata(
+        {
+            "topics_configuration": [
+                {
+                    "topic_name": "orders",
+                    "potential_reduction_percentage": 50,
+                    "daily_writes_bytes": 1,
+                    "optimized_configuration": {"compression.type": "zstd", "batch.size": 65536, "linger.ms": 20},
+                }
+            ]
+        }
+    )
+    env = {"PYTHONPATH": str(ROOT), "SUPERSTREAM_TOPICS_LIST": "orders"}
+    ran = run_program(Path(sys.executable), program.replace("localhost:9092", cluster.bootstrap), env=env)
+    assert (ran.stdout, ran.returncode) == ("", 0), ran.stderr
+    assert "compression.type none -> zstd, batch.size 16384 -> 65536, linger.ms 0 -> 20" in ran.stderr
+    assert cluster.log_bytes("orders").records == 1000
+    cluster.delete_topics("orders")
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line not in INSTALLING])
+def test_a_command_works(command: str, cluster: Broker, tmp_path: Path) -> None:
+    """AGT-51, AGT-2: the README's commands do what it says, with exit status 0."""
+    cluster.create_system_topics()
+    cluster.publish_metadata({})
+    (tmp_path / "your_app.py").write_text("print('it ran')\n")
+    words = command.replace("localhost:9092", cluster.bootstrap).replace(" python ", f" {sys.executable} ").split()
+    assert words[0] == "superclient"
+    source = f"import sys; sys.argv = {words!r}; from superclient.cli import main; sys.exit(main())"
+    ran = run_program(Path(sys.executable), source, env={"PYTHONPATH": str(ROOT)}, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout
