@@ -251,3 +251,49 @@ print(resident() - before < 3000, len(producer))
         assert _run(_python(), program, cluster, topic) == "0\nTrue 0\n"
     finally:
         cluster.delete_topics(topic)
+
+
+@pytest.mark.parametrize("version", ["2.3.0", "2.16.1"])
+def test_an_exchange_in_the_middle_of_the_first_produce(cluster: Broker, topic: str, version: str) -> None:
+    """AGT-23, AGT-35: whether the first produce or the exchange comes first, order holds and nothing is lost."""
+    program = """
+import random, sys, threading, time
+from confluent_kafka import Producer
+address, topic = sys.argv[1:]
+for turn in range(30):
+    got, going = [], True
+    producer = Producer({"bootstrap.servers": address, "linger.ms": 1, "error_cb": lambda error: None})
+    handles = producer._superclient
+
+    def note(error, message):
+        got.append((message.offset(), error, message.value()))
+
+    def serve():
+        while going:
+            producer.poll(0.01)
+
+    def produce():
+        time.sleep(random.random() * 0.004)
+        for number in range(200):
+            producer.produce(topic, b"%d" % number, partition=0, on_delivery=note)
+
+    def exchange():
+        time.sleep(random.random() * 0.002)
+        handles.tune(producer, {"linger.ms": 2})
+
+    serving = threading.Thread(target=serve)
+    threads = [threading.Thread(target=work) for work in (produce, exchange)]
+    for thread in (serving, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    handles.tend(producer)
+    producer.flush(30)
+    going = False
+    serving.join()
+    assert [int(value) for _, error, value in sorted(got) if error is None] == list(range(200)), len(got)
+    assert (type(producer) is Producer, len(producer)) == (True, 0)
+print("done")
+"""
+    env = {"SUPERSTREAM_METADATA_TIMEOUT_MS": "0", "SUPERSTREAM_DEFAULTS": "off"}
+    assert _run(_python(version), program, cluster, topic, **env) == "done\n"

@@ -202,7 +202,7 @@ def test_figures_that_were_never_served_are_absent(cluster: Broker, topic: str) 
 
 @pytest.mark.parametrize("timeout", ["message.timeout.ms", "delivery.timeout.ms"])
 def test_a_linger_beyond_the_programs_time_limit_is_refused(cluster: Broker, topic: str, timeout: str) -> None:
-    """AGT-28: the program's message timeout is smaller than the recommended linger, which is refused; records arrive."""
+    """AGT-28: the program's message timeout is smaller than a recommended linger, which is refused; records arrive."""
     _advise(cluster, topic, **{"compression.type": "zstd", "linger.ms": 900})
     form = f'Producer({{"bootstrap.servers": address, "{timeout}": 600}})'
     done = run_program(_python(), PRODUCES.replace("FORM", form), cluster.bootstrap, topic, env=_env(topic))
@@ -212,7 +212,7 @@ def test_a_linger_beyond_the_programs_time_limit_is_refused(cluster: Broker, top
 
 
 def test_what_an_added_linger_holds_goes_out_at_exit(cluster: Broker, topic: str) -> None:
-    """AGT-25: ten records, a pause in which they would have been delivered, an exit without flush: they are delivered."""
+    """AGT-25: ten records, a pause that would do without the agent, an exit without flush: they are delivered."""
     _advise(cluster, topic, **{"linger.ms": 1000})
     program = """
     import sys, time

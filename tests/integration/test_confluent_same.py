@@ -43,7 +43,8 @@ tell("pickle the class", lambda: pickle.dumps(Producer))
 tell("pickle", lambda: pickle.dumps(Producer({})))
 tell("copy", lambda: copy.copy(Producer({})))
 tell("signature", lambda: inspect.signature(Producer.produce))
-tell("documented", lambda: (Producer.__doc__, Producer.produce.__doc__, Producer.__init__.__doc__, Producer.__len__.__doc__))
+for documented in (Producer, Producer.produce, Producer.__init__, Producer.__len__):
+    tell("documented", lambda: documented.__doc__)
 
 MISTAKES = [
     [], [{}, {}], [[1]], [{1: 1}], [{"bogus": 1}], [{"linger.ms": "x"}], [{"linger.ms": None}], [{"stats_cb": None}],
@@ -61,7 +62,7 @@ winning = {"bootstrap.servers": address}
 tell("keywords win", lambda: len(Producer({"bootstrap.servers": "x"}, **winning).list_topics(topic, 20).topics))
 tell("broker list", lambda: len(Producer({"metadata.broker.list": address}).list_topics(topic, 20).topics))
 for servers in ([address], (address,), {address}, None):
-    tell(f"bootstrap servers in a {type(servers)}", lambda: isinstance(Producer({"bootstrap.servers": servers}), Producer))
+    tell(f"servers in a {type(servers)}", lambda: isinstance(Producer({"bootstrap.servers": servers}), Producer))
 
 nested = {"acks": 1, "compression.codec": "gzip"}
 written = {"bootstrap.servers": address, "client.id": None, "default.topic.config": nested}
