@@ -17,6 +17,7 @@ from superclient.kafka import face
 from superclient.kafka.connection import ClusterKey, Connection, Found
 
 FETCH_DEADLINE = 5.0
+RENEWAL_SLACK = 1.1  # the heartbeat renews by the interval, give or take: a producer made in between need not ask
 
 
 NOT_YET = Advice(State.UNKNOWN, "the metadata has not arrived yet")
@@ -52,18 +53,20 @@ def _read(connection: Connection, timeout: float) -> Advice:
 class Entry:
     """One cluster's advice, while it is being fetched and after."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, known: Advice = NOT_YET) -> None:
         self.connection = connection
         self.started = time.monotonic()
-        self.advice = NOT_YET
+        self.advice = known
         self._done = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
 
     def settle(self, advice: Advice) -> None:
-        """Keep what was found, from now on; wakes whoever waits."""
+        """Keep what was found, from now on; wakes whoever waits. A cluster that is away takes back nothing it said."""
         with self._lock:
-            self.advice, self.started = advice, time.monotonic()
+            if advice.state is not State.UNKNOWN or self.advice.state is State.UNKNOWN:
+                self.advice = advice
+            self.started = time.monotonic()
             self._done.set()
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
@@ -78,7 +81,7 @@ class Entry:
     def fresh(self) -> bool:
         """Whether the advice, or the fetch under way, still counts."""
         age = time.monotonic() - self.started
-        return age < (self.advice.interval if self.settled else FETCH_DEADLINE * 2)
+        return age < (self.advice.interval * RENEWAL_SLACK if self.settled else FETCH_DEADLINE * 2)
 
     def when_settled(self, callback: Callable[[], None]) -> None:
         """Call back once, on the fetching thread, or at once where the answer is there."""
@@ -133,7 +136,7 @@ class MetadataStore:
             entry = self._entries.get(connection.key)
             if entry is not None and entry.fresh:
                 return entry
-            entry = self._entries[connection.key] = Entry(connection)
+            entry = self._entries[connection.key] = Entry(connection, self.peek(connection.key))
         threading.Thread(target=self._first, args=(entry,), name="superclient-fetch", daemon=True).start()
         return entry
 
@@ -147,10 +150,8 @@ class MetadataStore:
         advice = self._fetch(connection, timeout)
         with self._lock:
             entry = self._entries.setdefault(connection.key, Entry(connection))
-        if advice.state is State.UNKNOWN and entry.advice.state is not State.UNKNOWN:
-            advice = entry.advice
         entry.settle(advice)
-        return advice
+        return entry.advice
 
     def _first(self, entry: Entry) -> None:
         advice = NOT_YET

@@ -110,6 +110,19 @@ def test_an_unreachable_cluster_is_remembered(monkeypatch: pytest.MonkeyPatch) -
     wait_for(lambda: cluster.asked == 2, "the second fetch")
 
 
+def test_asking_again_takes_nothing_back(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> None:
+    """AGT-23: while old advice is asked for anew it still holds, for live producers and for those who wait in vain."""
+    cluster.answer.set()
+    store = MetadataStore(cluster)
+    assert store.ask(HERE).wait(10) is KNOWN
+    cluster.answer.clear()
+    now = time.monotonic()
+    monkeypatch.setattr(metadata.time, "monotonic", lambda: now + 2 * KNOWN.interval)
+    assert store.ask(HERE).wait(0) is KNOWN
+    assert store.peek(HERE.key) is KNOWN
+    assert not store.ask(HERE).settled
+
+
 def test_another_principal_is_another_cluster(cluster: Cluster) -> None:
     """AGT-23: the cache key is the sorted bootstrap servers and the security principal."""
     store = MetadataStore(cluster)
