@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 import threading
+from typing import Any
 
 LOGGER = logging.getLogger("superclient")
 _said: set[object] = set()
@@ -26,13 +27,14 @@ class _Stderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = f"[superstream] {record.levelname} {record.getMessage()}\n"
-            stream = sys.stderr
-            if stream is None or stream is not sys.__stderr__ or stream.fileno() != 2:
+            stream: Any = sys.stderr
+            inherited = stream is not None and stream is sys.__stderr__
+            if not inherited or stream.fileno() != 2:
                 stream.write(line)
                 stream.flush()
             elif not self._taken():
                 # Past Python's buffer: what it cannot get rid of it tries again at exit, and fails the program.
-                os.write(2, line.encode(stream.encoding or "utf-8", "backslashreplace"))
+                os.write(2, line.encode(errors="backslashreplace"))
         except Exception:  # noqa: S110 - a log line that cannot be written is dropped; there is nowhere to say so
             pass
 
