@@ -81,7 +81,9 @@ class Entry:
     def fresh(self) -> bool:
         """Whether the advice, or the fetch under way, still counts."""
         age = time.monotonic() - self.started
-        return age < (self.advice.interval * RENEWAL_SLACK if self.settled else FETCH_DEADLINE * 2)
+        if not self.settled:
+            return age < FETCH_DEADLINE * 2
+        return age < self.advice.interval * (1 if self.advice.state is State.UNKNOWN else RENEWAL_SLACK)
 
     def when_settled(self, callback: Callable[[], None]) -> None:
         """Call back once, on the fetching thread, or at once where the answer is there."""

@@ -90,7 +90,7 @@ class Story:
     def __init__(self, adapter: Adapter, written: Mapping[str, Any]) -> None:
         self.adapter = adapter
         self.written = written
-        self.connection = security.connection(adapter.library, written, _running_loop())
+        self.connection = security.connection(adapter.library, written, written.get("loop") or _running_loop())
         self.entry: Entry = agent().store.ask(self.connection)
 
     def _request(self, producer: Any | None) -> ProducerRequest:

@@ -74,17 +74,22 @@ class Connection:
         principal: security protocol, mechanism and user, or a digest where the user is a certificate; never a secret.
         settings: the library's own names and values that an internal client needs (bootstrap servers, security, DNS,
             api_version); holds secrets, therefore in no repr; the program's callables are only borrowed.
-        loop: the program's event loop, for an asynchronous OAuth token provider bound to it.
+        loop: the program's event loop, for an asynchronous OAuth token provider bound to it; borrowed as well.
     """
 
     library: str
     bootstrap: tuple[str, ...]
     principal: str
     settings: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
-    loop: "AbstractEventLoop | None" = field(default=None, repr=False, hash=False, compare=False)
+    lender: "weakref.ref[AbstractEventLoop] | None" = field(default=None, repr=False, hash=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", Borrowed(self.settings))
+
+    @property
+    def loop(self) -> "AbstractEventLoop | None":
+        """The program's loop, while there is one."""
+        return self.lender() if self.lender is not None else None
 
     @property
     def key(self) -> ClusterKey:

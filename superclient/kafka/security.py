@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import weakref
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -85,11 +86,13 @@ def connection(library: str, settings: Mapping[str, Any], loop: "AbstractEventLo
     needed = {
         name: value
         for name, value in settings.items()
-        if name in _NAMES[library] or name.startswith(_BEGINNINGS[library])
+        if isinstance(name, str) and (name in _NAMES[library] or name.startswith(_BEGINNINGS[library]))
     }
     needed[names[0]] = ",".join(servers) if library == "confluent-kafka" else servers
     bootstrap = tuple(sorted({_address(server) for server in servers}))
-    return Connection(library, bootstrap, _principal(needed), needed, loop)
+    # A registry that held every program's loop would keep alive what a program leaves on it.
+    lender = weakref.ref(loop) if loop is not None and "sasl_oauth_token_provider" in needed else None
+    return Connection(library, bootstrap, _principal(needed), needed, lender)
 
 
 def from_canonical(library: str, canonical: Mapping[str, str]) -> dict[str, Any]:

@@ -16,11 +16,20 @@ from superclient.agent.guard import guarded
 from superclient.agent.model import Counters
 
 ATTRIBUTE = "_superclient_counters"
+MARK = "_superclient_hooked"
 
 
 def patch(module: ModuleType) -> None:
-    """Hook the class that the producer's module uses for sending."""
-    wrapt.wrap_function_wrapper(module, "Sender._create_produce_requests", _create)
+    """Hook the class that the producer's module uses for sending, which a reload of that module does not renew."""
+    if not hooked_before(module.Sender):
+        wrapt.wrap_function_wrapper(module, "Sender._create_produce_requests", _create)
+
+
+def hooked_before(owner: Any) -> bool:
+    """Whether a class has our hooks; marks it as having them. Other tools' wrappers around the same methods do not count."""
+    before = MARK in vars(owner)
+    setattr(owner, MARK, True)
+    return before
 
 
 def attach(producer: Any, into: Counters) -> None:

@@ -65,7 +65,7 @@ class KafkaPythonAdapter:
 
 def patch(module: ModuleType, late: bool = False) -> None:
     """Hook the class in `kafka.producer.kafka`; early and late are the same, the class object stays."""
-    if not pipeline.watches(LIBRARY):
+    if not pipeline.watches(LIBRARY) or counters.hooked_before(module.KafkaProducer):
         return
     adapter = KafkaPythonAdapter(module.KafkaProducer)
     wrapt.wrap_function_wrapper(module, "KafkaProducer.__init__", _constructing(adapter))
