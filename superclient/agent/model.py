@@ -139,8 +139,8 @@ class NodeCounters:
 class Counters:
     """What one producer has done since it was made; `topics` doubles as the list of topics it was seen to write.
 
-    `counted` is False as long as the library has told nothing: then figures are absent. `source` is an adapter's own, where
-    counting is deferred to its `refresh`.
+    `counted` is False as long as the library has told nothing: then figures are absent. `source` is an adapter's own,
+    where counting is deferred to its `refresh`.
     """
 
     topics: dict[str, TopicCounters] = field(default_factory=dict)

@@ -26,7 +26,7 @@ def patch(module: ModuleType) -> None:
 
 
 def hooked_before(owner: Any) -> bool:
-    """Whether a class has our hooks; marks it as having them. Other tools' wrappers around the same methods do not count."""
+    """Whether a class has our hooks, other tools' wrappers left aside; marks it as having them."""
     before = MARK in vars(owner)
     setattr(owner, MARK, True)
     return before
