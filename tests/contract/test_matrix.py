@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract.programs import QUICK_FIGURES, SOURCES
-from tests.contract.test_agent import metadata, of_kind, publish
+from tests.contract.test_agent import ROOT, metadata, of_kind, publish
 from tests.environments import environment, start_program
 from tests.servers import Broker
 
@@ -63,3 +63,24 @@ def _bytes(reports: list[dict[str, Any]], topic: str) -> float:
         if figures.get("record-send-total") == 3000 and "byte-total" in figures:
             return float(figures["byte-total"])
     return 0.0
+
+
+IMPORTS = {
+    "kafka-python": "from kafka import KafkaProducer",
+    "aiokafka": "from aiokafka import AIOKafkaProducer",
+    "confluent-kafka": "from confluent_kafka import Producer, SerializingProducer",
+}
+
+
+@pytest.mark.parametrize("library", sorted(SOURCES))
+def test_importing_it_by_hand_covers_what_is_loaded(library: str, cluster: Broker, topic: str) -> None:
+    """AGT-6: `import superclient` after the library was imported: the program that follows is tuned and reported on."""
+    publish(cluster, metadata(topic))
+    interpreter = environment(None, [library, "wrapt", *CODECS[library]], superclient=False)
+    program = f"{IMPORTS[library]}\nimport sys\nsys.path.append({str(ROOT)!r})\nimport superclient\n{SOURCES[library]}"
+    env = {"SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_METADATA_TIMEOUT_MS": "20000"}
+    with start_program(interpreter, program, cluster.bootstrap, topic, "100", env=env) as process:
+        out, err = process.communicate("go on\n", timeout=60)
+    assert (out, process.returncode) == ("sent\nclosed\n", 0), err
+    assert cluster.log_bytes(topic).codecs == {"zstd"}
+    cluster.wait_for_reports(lambda reports: of_kind(reports, "client_info"))
