@@ -31,7 +31,7 @@ def fetch(connection: Connection, timeout: float = FETCH_DEADLINE) -> Advice:
         log.warn_once("metadata", str(error), f"{error}; producers keep their own configuration")
         why = str(error)
     except NotAuthorized as error:
-        log.warn_once("metadata", "rights", f"no right to read {contract.METADATA_TOPIC}: {error}")
+        log.warn_once("cluster", ("rights", connection.key), f"no right to read {contract.METADATA_TOPIC}: {error}")
         why = f"no right to read {contract.METADATA_TOPIC}"
     except ClusterError as error:
         why = f"{contract.METADATA_TOPIC} could not be read: {error}"

@@ -129,7 +129,8 @@ class Rounds:
         except ClusterError as error:
             cluster.failed(time.monotonic())
             cause, sentence = reporter.describe(error)
-            log.warn_once("reports", (connection.key, cause), sentence)
+            # Whoever may not read the metadata has been told; one word on a cluster's rights is enough (AGT-43).
+            log.warn_once("cluster" if cause == "rights" else "reports", (cause, connection.key), sentence)
             for tracked in ended:
                 tracked.attempts += 1
             ended = [one for one in ended if one.attempts >= MAX_ATTEMPTS]
