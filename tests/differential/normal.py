@@ -22,6 +22,7 @@ _CHANCE = (
     (re.compile(r"\b\d+(\.\d+)?(e-\d+)? ?(ms|s|secs|seconds)\b"), "N seconds"),
     (re.compile(r"\bsuperclient-program-\w+"), "FOLDER"),
     (re.compile(r"(?m)^(  File .*?)(/[^\"]*/)?(lib/python3)"), r"\1\3"),
+    (re.compile(r"(?m)^.*Coordinator load in progress.*\n"), ""),  # the broker's first transaction
     (re.compile(r"rdkafka#producer-\d+"), "rdkafka#producer-N"),
     (re.compile(r"\bThread-\d+"), "Thread-N"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "programs"
@@ -27,8 +27,9 @@ class Program:
             `line`: the start-up line alone, for programs that make no producer, or one that is not optimised;
             `silent`: neither, the program sees to that (stderr closed, logging configured, …).
         ours: how lines of the agent begin that the program's own logging formats (AGT-50); a regular expression.
-        warnings: how many the agent gives, in this healthy cluster none by default (`# warnings: 3`).
+        warnings: how many the agent gives at most; none by default (`# warnings: 3`).
         signal: sent when the program says "ready" (`# signal: SIGINT`).
+        stderr: `equal`; or `chance` where a library logs each of its attempts to connect.
         packages: it needs, beside the libraries (`# packages: name name`).
     """
 
@@ -44,6 +45,7 @@ class Program:
     ours: str = ""
     warnings: int = 0
     signal: str = ""
+    stderr: str = "equal"
     packages: tuple[str, ...] = ()
 
     @property
@@ -56,19 +58,7 @@ def read(path: Path) -> Program:
     text = path.read_text()
     shows = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
     found: dict[str, str] = dict(re.findall(r"(?m)^# ([a-z]+): (.+)$", text))
-    known = {
-        "options",
-        "shell",
-        "env",
-        "partitions",
-        "compare",
-        "records",
-        "agent",
-        "ours",
-        "signal",
-        "packages",
-        "warnings",
-    }
+    known = {each.name for each in fields(Program)} - {"path", "shows"}
     if not shows or not found.keys() <= known:
         raise ValueError(f"{path.name}: no docstring, or {sorted(found.keys() - known)} is not known")
     return Program(
@@ -84,6 +74,7 @@ def read(path: Path) -> Program:
         ours=found.get("ours", ""),
         warnings=int(found.get("warnings", "0")),
         signal=found.get("signal", ""),
+        stderr=found.get("stderr", "equal"),
         packages=tuple(found.get("packages", "").split()),
     )
 
