@@ -66,12 +66,13 @@ def run(arm: Arm, program: str, job: Mapping[str, Any], timeout: float = 60.0) -
     return "fails"
 
 
-def turns(sides: Sequence[Arm], rounds: int) -> Iterator[tuple[int, Arm]]:
-    """(round, arm): A B C, B C A, C A B, …"""
+def turns(sides: Sequence[Arm], rounds: int, peer_every: int = 1) -> Iterator[tuple[int, Arm]]:
+    """(round, arm): A B C, B C A, C A B, …; the peer, where it is slow and nothing hangs on it, only now and then."""
     for number in range(rounds):
         start = number % len(sides)
         for arm in [*sides[start:], *sides[:start]]:
-            yield number, arm
+            if arm.name != OTHER or number % peer_every == 0:
+                yield number, arm
 
 
 @dataclass
@@ -86,10 +87,12 @@ class Results:
         return [float(one[name]) for one in self.found[arm]]
 
 
-def interleave(sides: Sequence[Arm], rounds: int, one: Callable[[Arm], dict[str, Any] | str]) -> Results:
+def interleave(
+    sides: Sequence[Arm], rounds: int, one: Callable[[Arm], dict[str, Any] | str], peer_every: int = 1
+) -> Results:
     """Run `one` for every arm by turns; an arm that failed or took too long is not asked again."""
     results = Results()
-    for _, arm in turns(sides, rounds):
+    for _, arm in turns(sides, rounds, peer_every):
         if arm.name not in results.missing:
             said = one(arm)
             if isinstance(said, str):

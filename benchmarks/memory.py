@@ -21,7 +21,7 @@ def main() -> None:
     """Measure, print, write."""
     chosen = options(__doc__)
     sides = arms(peer=not chosen.no_peer)
-    size = {"live": 30, "churn": 100, "seconds": 10} if chosen.quick else {"live": 100, "churn": 1000, "seconds": 40}
+    size = {"live": 30, "churn": 100, "seconds": 5} if chosen.quick else {"live": 100, "churn": 1000, "seconds": 25}
     rows: list[Row] = []
     with broker(recommendation(PLAN, "orders")) as kafka:
         for library in LIBRARIES:

@@ -13,7 +13,7 @@ import os
 import subprocess
 import time
 
-from benchmarks._harness import BARE, OTHER, OURS, Arm, Results, arms, interleave, options, progress, run, turns
+from benchmarks._harness import BARE, OURS, Arm, Results, arms, interleave, options, progress, run, turns
 from benchmarks._report import Row, compare, publish
 from benchmarks._statistics import spread
 from tests.environments import clean_environment
@@ -35,9 +35,8 @@ def main() -> None:
 def _starts(sides: list[Arm], rounds: int, code: str = "pass", what: str = "interpreter start") -> list[Row]:
     progress(f"start: {rounds} rounds of python -c '{code}'")
     results = Results()
-    for number, arm in turns(sides, rounds):
-        if arm.name != OTHER or number % PEER_EVERY == 0:
-            results.found[arm.name].append(_start(arm, code))
+    for _, arm in turns(sides, rounds, PEER_EVERY):
+        results.found[arm.name].append(_start(arm, code))
     return [
         compare(f"{what}, CPU time", results, "cpu", GOAL_START, "ms"),
         compare(f"{what}, elapsed", results, "elapsed", None, "ms"),

@@ -1,11 +1,13 @@
 """Sends events at full speed, or at a rate, and prints how long it took; an ordinary program that knows no agent.
 
-Argument: JSON {library, bootstrap, topic, records, rate (a second; 0: full speed), settings (the library's own)}.
+Argument: JSON {library, bootstrap, topic, records, rate (a second; 0: full speed), settings (the library's
+own), gzip_level}.
 Timed from the first record after a warm-up (one record, delivered: connections and topic metadata are there) to the
 last acknowledgement. `cpu` is the process's own, all threads.
 """
 
 import asyncio
+import gzip
 import json
 import sys
 import time
@@ -19,9 +21,21 @@ TICK = 0.005  # seconds between bursts when a rate is asked for
 def main() -> None:
     job = json.loads(sys.argv[1])
     values = list(islice(cycle(events(min(job["records"], 20_000))), job["records"]))
+    if job.get("gzip_level"):
+        force_level(job["gzip_level"])
     run = {"kafka-python": kafka_python, "aiokafka": aiokafka, "confluent-kafka": confluent}[job["library"]]
     seconds, cpu = run(job, values)
     print(json.dumps({"seconds": seconds, "cpu": cpu, "records": len(values)}))
+
+
+def force_level(level: int) -> None:
+    """Both Python libraries write `gzip.GzipFile(…, compresslevel=9)`; there is no setting for it."""
+    original = gzip.GzipFile
+
+    def opened(fileobj=None, mode="r", compresslevel=9):
+        return original(fileobj=fileobj, mode=mode, compresslevel=level)
+
+    gzip.GzipFile = opened
 
 
 class Watch:
