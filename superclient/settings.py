@@ -79,8 +79,8 @@ VARIABLES = (
         "SUPERSTREAM_DEFAULT_CODEC",
         _codec,
         None,
-        "The codec of the defaults, for every library. Unset: gzip, which every consumer reads, in kafka-python alone,"
-        " for the other two it would slow down at full speed; `zstd` where a team knows its consumers.",
+        "The codec of the defaults, for every library. Unset: gzip, which every consumer reads, in kafka-python and"
+        " aiokafka; none in confluent-kafka, which it would slow down. `zstd` where a team knows its consumers.",
     ),
 )
 

@@ -176,7 +176,7 @@ def _say(tracked: Tracked) -> None:
     """One line per optimised producer at info level; every decision at debug level."""
     request, plan = tracked.request, tracked.plan
     if plan.changes and tracked.applied:
-        changes = ", ".join(f"{name} {request.effective(name)} -> {value}" for name, value in plan.changes.items())
+        changes = ", ".join(_change(request.effective(name), name, value) for name, value in plan.changes.items())
         log.info("optimizer", f"{request.library} producer {request.client_id}: {changes} ({plan.why})")
     if plan.origin is Origin.DEFAULTS:
         log.info_once(
@@ -187,6 +187,10 @@ def _say(tracked: Tracked) -> None:
             log.debug("optimizer", f"{request.client_id}: {reason.name} {reason.action.value}: {reason.why}")
     if not plan.changes:
         log.debug("optimizer", f"{request.client_id}: unchanged ({plan.why})")
+
+
+def _change(before: object, name: str, value: object) -> str:
+    return f"{name} {value}" if before is None else f"{name} {before} -> {value}"
 
 
 def _running_loop() -> "AbstractEventLoop | None":

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, State
-from superclient.agent.optimizer import DEFAULT_BATCH_BYTES, most_impactful, number, optimize
+from superclient.agent.optimizer import DEFAULT_BATCH_BYTES, DEFAULT_GZIP_LEVEL, most_impactful, number, optimize
 from superclient.contract import Metadata, TopicAdvice
 from superclient.kafka.connection import Connection
 from superclient.kafka.vocabulary import COMPRESSION
@@ -24,6 +24,8 @@ LIBRARY = {
     "request.timeout.ms": 30000,
     "delivery.timeout.ms": 120000,
 }
+
+ABSENT = Advice(State.ABSENT, "no topic")
 
 
 def request(**changes: Any) -> ProducerRequest:
@@ -114,9 +116,11 @@ def test_a_size_that_is_not_known_is_not_touched() -> None:
 def test_what_the_program_wrote_yields_to_a_recommendation_but_not_to_defaults() -> None:
     """AGT-31: a linger or codec written down, `none` included, is replaced by a recommendation for the topic alone."""
     own = {"compression.type": "none", "linger.ms": 5, "batch.size": 20000}
-    absent = Advice(State.ABSENT, "no topic")
-    assert plan(request(written=own), absent).changes == {}
-    assert why(plan(request(written=own), absent), "compression.type") == (Action.KEPT, "written by the program")
+    assert plan(request(written=own), ABSENT).changes == {}
+    assert why(plan(request(written=own), ABSENT, default_codec="gzip"), "compression.type") == (
+        Action.KEPT,
+        "written by the program",
+    )
     recommended = plan(request(written=own), known(compression_type="gzip", linger_ms=20, batch_size=65536))
     assert recommended.changes == {"compression.type": "gzip", "linger.ms": 20, "batch.size": 65536}
 
@@ -176,17 +180,35 @@ def test_a_level_that_goes_with_the_new_codec_is_taken() -> None:
 
 def test_known_to_have_none_gets_sensible_defaults() -> None:
     """AGT-32: no metadata topic, or metadata without these topics: a codec everyone reads, fuller batches, no delay."""
-    for advice in (Advice(State.ABSENT, "no topic"), Advice(State.KNOWN, "read", Metadata())):
-        decided = plan(request(), advice)
-        assert decided.changes == {"compression.type": "gzip", "batch.size": DEFAULT_BATCH_BYTES}
-        assert decided.origin is Origin.DEFAULTS
-    assert plan(request(), Advice(State.ABSENT, "x"), default_codec="zstd").changes["compression.type"] == "zstd"
-    # gzip would slow these down at full speed, so they get no codec unless the team names one
-    for library in ("aiokafka", "confluent-kafka"):
-        asked = request(library=library)
-        assert plan(asked, Advice(State.ABSENT, "x")).changes == {"batch.size": DEFAULT_BATCH_BYTES}
-        assert plan(asked, Advice(State.ABSENT, "x"), default_codec="zstd").changes["compression.type"] == "zstd"
-    assert plan(request(), Advice(State.ABSENT, "x"), defaults=False).changes == {}
+    leveled = request(tunable=request().tunable | {"compression.level"}, levels={"gzip": (1, 9)})
+    gzip = {"compression.type": "gzip", "compression.level": DEFAULT_GZIP_LEVEL, "batch.size": DEFAULT_BATCH_BYTES}
+    for advice in (ABSENT, Advice(State.KNOWN, "read", Metadata())):
+        for library in ("kafka-python", "aiokafka"):
+            decided = plan(replace(leveled, library=library), advice)
+            assert decided.changes == gzip
+            assert decided.origin is Origin.DEFAULTS
+    assert plan(leveled, ABSENT, default_codec="zstd").changes["compression.type"] == "zstd"
+    assert plan(leveled, ABSENT, defaults=False).changes == {}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request(library="confluent-kafka", levels={"gzip": (0, 9)}),  # gzip would slow it down at any level
+        request(library="aiokafka"),  # a version whose gzip takes no level
+    ],
+)
+def test_no_default_slows_a_library_down(asked: ProducerRequest) -> None:
+    """AGT-32: where gzip costs top throughput, batches are filled and the codec stays, unless the team names one."""
+    assert plan(asked, ABSENT).changes == {"batch.size": DEFAULT_BATCH_BYTES}
+    assert plan(asked, ABSENT, default_codec="zstd").changes["compression.type"] == "zstd"
+
+
+def test_the_programs_own_gzip_keeps_its_level() -> None:
+    """AGT-31: the level of the defaults goes with the codec of the defaults alone."""
+    levels = {"tunable": request().tunable | {"compression.level"}, "levels": {"gzip": (1, 9)}}
+    decided = plan(request(written={"compression.type": "gzip"}, **levels), ABSENT)
+    assert decided.changes == {"batch.size": DEFAULT_BATCH_BYTES}
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_changed_plan_is_reported_again(world: World) -> None:
 
 
 def test_a_closed_producer_has_one_last_report_then_is_forgotten(world: World) -> None:
-    """AGT-25: a job shorter than the interval still reports its volume; with the last producer nothing is left to do."""
+    """AGT-25: a job shorter than the interval still reports its volume; then nothing is left to do."""
     producer, tracked = world.producer()
     tracked.counters.topic("t").records = 5
     world.tracker.retire(producer)

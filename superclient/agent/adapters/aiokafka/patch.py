@@ -11,12 +11,13 @@ from typing import Any
 
 from superclient import redact
 from superclient.agent import pipeline
-from superclient.agent.adapters.aiokafka import counters, hold, internals, retune
+from superclient.agent.adapters import gzip_level
+from superclient.agent.adapters.aiokafka import counters, hold, internals, levels, retune
 from superclient.agent.adapters.frames import unseen
 from superclient.agent.model import Counters, Plan, ProducerRequest
 from superclient.kafka import internal
 from superclient.kafka.connection import Connection
-from superclient.kafka.vocabulary import COMPRESSION, canonical_name
+from superclient.kafka.vocabulary import COMPRESSION, LEVEL, canonical_name
 
 LIBRARY = "aiokafka"
 SEQUENCE = "_PRODUCER_CLIENT_ID_SEQUENCE"
@@ -29,7 +30,7 @@ class AiokafkaAdapter:
 
     library = LIBRARY
 
-    def __init__(self, producer_class: Any, counting: bool, linger: bool) -> None:
+    def __init__(self, producer_class: Any, counting: bool, linger: bool, leveled: bool) -> None:
         parameters = inspect.signature(producer_class.__init__).parameters
         self._parameters = {
             name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty
@@ -37,6 +38,7 @@ class AiokafkaAdapter:
         self._class = producer_class
         self._codecs = retune.codecs(producer_class)
         self._counting, self._linger = counting, linger
+        self._levels = gzip_level.LEVELS if leveled else {}
 
     def request(self, written: Mapping[str, Any], connection: Connection, producer: Any | None) -> ProducerRequest:
         """See Adapter.request."""
@@ -50,7 +52,8 @@ class AiokafkaAdapter:
             written=_reportable({name: value for name, value in written.items() if name in self._parameters}),
             defaults=_reportable({**self._parameters, **_derived(producer)}),
             codecs=frozenset(self._codecs),
-            tunable=internals.tunable(producer, self._linger),
+            tunable=internals.tunable(producer, self._linger).union([LEVEL] if self._levels else []),
+            levels=self._levels,
             broker=broker if isinstance(broker, tuple) else None,
         )
 
@@ -83,7 +86,7 @@ def patch(module: ModuleType, late: bool = False) -> None:
     known = internals.classes(module)
     counting, linger = internals.complete("counting", known), internals.complete("linger", known)
     producer_class = module.AIOKafkaProducer
-    adapter = AiokafkaAdapter(producer_class, counting, linger)
+    adapter = AiokafkaAdapter(producer_class, counting, linger, levels.patch(known))
     internals.hook(producer_class, "__init__", _constructing(adapter))
     internals.hook(producer_class, "start", _start)
     internals.hook(producer_class, "stop", _stop)

@@ -7,9 +7,9 @@ throughput at one batch per linger, and no version can let go of what lingers.
 from collections.abc import Mapping
 from typing import Any
 
-from superclient.agent.adapters.aiokafka import hold
+from superclient.agent.adapters.aiokafka import hold, levels
 from superclient.agent.model import Plan, ProducerRequest
-from superclient.kafka.vocabulary import BATCH, COMPRESSION, LINGER
+from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER
 
 OWN = "_superclient_own"
 """What the program's own settings were, on the accumulator that was changed."""
@@ -35,6 +35,9 @@ def apply(producer: Any, known: Mapping[str, int], request: ProducerRequest, pla
         accumulator._compression_type = known[str(codec)] if codec is not None else own[COMPRESSION]
     if BATCH in request.tunable:
         accumulator._batch_size = plan.changes.get(BATCH, own[BATCH])
+    if LEVEL in request.tunable:
+        level = plan.changes.get(LEVEL)
+        levels.choose(accumulator, None if level is None else int(level))
     if LINGER in request.tunable:
         hold.lengthen(producer, int(plan.changes.get(LINGER, 0)) / 1000)
     return True

@@ -12,11 +12,12 @@ import wrapt
 
 from superclient import redact
 from superclient.agent import pipeline
+from superclient.agent.adapters import gzip_level
 from superclient.agent.adapters.frames import unseen
 from superclient.agent.adapters.kafka_python import counters, retune
 from superclient.agent.model import Counters, Plan, ProducerRequest
 from superclient.kafka.connection import Connection
-from superclient.kafka.vocabulary import BATCH, COMPRESSION, LINGER, canonical_name
+from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, canonical_name
 
 LIBRARY = "kafka-python"
 
@@ -26,10 +27,11 @@ class KafkaPythonAdapter:
 
     library = LIBRARY
 
-    def __init__(self, producer_class: Any) -> None:
+    def __init__(self, producer_class: Any, leveled: bool) -> None:
         self._class = producer_class
         self._defaults = _reportable(producer_class.DEFAULT_CONFIG)
         self._codecs = retune.codecs(producer_class)
+        self._levels = gzip_level.LEVELS if leveled else {}
 
     def request(self, written: Mapping[str, Any], connection: Connection, producer: Any | None) -> ProducerRequest:
         """See Adapter.request."""
@@ -43,7 +45,8 @@ class KafkaPythonAdapter:
             written=_reportable({name: value for name, value in written.items() if name in self._class.DEFAULT_CONFIG}),
             defaults=self._defaults,
             codecs=frozenset(self._codecs),
-            tunable=frozenset({COMPRESSION, BATCH, LINGER}),
+            tunable=frozenset({COMPRESSION, BATCH, LINGER, *([LEVEL] if self._levels else [])}),
+            levels=self._levels,
             broker=broker if isinstance(broker, tuple) else None,
         )
 
@@ -67,7 +70,7 @@ def patch(module: ModuleType, late: bool = False) -> None:
     """Hook the class in `kafka.producer.kafka`; early and late are the same, the class object stays."""
     if not pipeline.watches(LIBRARY) or counters.hooked_before(module.KafkaProducer):
         return
-    adapter = KafkaPythonAdapter(module.KafkaProducer)
+    adapter = KafkaPythonAdapter(module.KafkaProducer, retune.patch_levels())
     wrapt.wrap_function_wrapper(module, "KafkaProducer.__init__", _constructing(adapter))
     wrapt.wrap_function_wrapper(module, "KafkaProducer.close", _close)
     counters.patch(module)

@@ -1,10 +1,18 @@
-"""Live settings of a KafkaProducer: its accumulator reads them anew for every batch (2.0.2 to 3.0.12)."""
+"""Live settings of a KafkaProducer: its accumulator reads them anew for every batch (2.0.2 to 3.0.12).
 
+The gzip level is read off the sender's thread, which compresses its own producer's batches and no other's.
+"""
+
+import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
+from superclient.agent.adapters import gzip_level
 from superclient.agent.model import Plan, ProducerRequest
-from superclient.kafka.vocabulary import BATCH, COMPRESSION, LINGER
+from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER
+
+LEVEL_NOW = "_superclient_level"
 
 
 def codecs(producer_class: Any) -> dict[str, int]:
@@ -20,4 +28,11 @@ def apply(producer: Any, known: Mapping[str, int], request: ProducerRequest, pla
     live["batch_size"] = plan.changes.get(BATCH, own["batch_size"])
     live["linger_ms"] = plan.changes.get(LINGER, own["linger_ms"])
     live["compression_attrs"] = known[str(codec)] if codec is not None else own["compression_attrs"]
+    setattr(producer._sender, LEVEL_NOW, plan.changes.get(LEVEL))
     return True
+
+
+def patch_levels() -> bool:
+    """Let gzip take a level; False where this version compresses in some other way."""
+    records = sys.modules.get("kafka.record.default_records")
+    return gzip_level.patch(records, lambda: getattr(threading.current_thread(), LEVEL_NOW, None))

@@ -1,0 +1,70 @@
+"""The level of gzip in libraries without a setting for it: the agent's own choice has one, a program's has not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.programs import SOURCES
+from tests.environments import environment, run_program
+from tests.servers import Broker
+
+ROOT = Path(__file__).resolve().parents[2]
+SPY = """
+import atexit, gzip
+levels, Real = set(), gzip.GzipFile
+class GzipFile(Real):
+    def __init__(self, *args, **kwargs):
+        levels.add(kwargs.get("compresslevel"))
+        super().__init__(*args, **kwargs)
+gzip.GzipFile = GzipFile
+atexit.register(lambda: print("levels", sorted(levels)))
+"""
+OWN = '{"compression_type": "gzip"}'
+
+
+def levels(library: str, python: Path, cluster: Broker, topic: str, conf: str = "{}") -> str:
+    """The levels at which the library's program compressed, as it printed them."""
+    env = {"PYTHONPATH": str(ROOT), "CONF": conf, "SUPERSTREAM_TOPICS_LIST": topic}
+    ran = run_program(python, SPY + SOURCES[library], cluster.bootstrap, topic, "500", env=env)
+    assert ran.returncode == 0, ran.stderr
+    assert cluster.log_bytes(topic).codecs == {"gzip"}
+    return ran.stdout.rpartition("levels ")[2].strip()
+
+
+def recommend(cluster: Broker, topic: str, **configuration: Any) -> None:
+    """Metadata with one recommendation; names with _ for dots."""
+    wanted = {name.replace("_", "."): value for name, value in configuration.items()}
+    cluster.publish_metadata({"topics_configuration": [{"topic_name": topic, "optimized_configuration": wanted}]})
+
+
+@pytest.mark.parametrize("library", ["kafka-python", "aiokafka"])
+def test_gzip_by_default_has_a_level(library: str, cluster: Broker, topic: str) -> None:
+    """AGT-32: at the library's own level 9 gzip would cost throughput and block an event loop for 5 ms a batch."""
+    assert levels(library, Path(sys.executable), cluster, topic) == "[6]"
+
+
+@pytest.mark.parametrize("library", ["kafka-python", "aiokafka"])
+def test_a_programs_own_gzip_stays_as_it_is(library: str, cluster: Broker, topic: str) -> None:
+    """AGT-31: what the program chose keeps the library's level."""
+    assert levels(library, Path(sys.executable), cluster, topic, OWN) == "[9]"
+
+
+@pytest.mark.parametrize("library", ["kafka-python", "aiokafka"])
+def test_a_recommended_level_is_taken(library: str, cluster: Broker, topic: str) -> None:
+    """AGT-36: compression.level is one of the four settings that metadata may name."""
+    recommend(cluster, topic, compression_type="gzip", compression_level=3)
+    assert levels(library, Path(sys.executable), cluster, topic) == "[3]"
+
+
+@pytest.mark.parametrize(
+    ("library", "version"),
+    [("kafka-python", "2.0.6"), ("kafka-python", "2.3.3"), ("aiokafka", "0.10.0"), ("aiokafka", "0.12.0")],
+)
+def test_older_versions_take_it_too(library: str, version: str, cluster: Broker, topic: str) -> None:
+    """AGT-32: the same hook fits every supported version."""
+    python = environment(None, [f"{library}=={version}", "wrapt"], superclient=False)
+    assert levels(library, python, cluster, topic) == "[6]"
