@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import re
 import signal
@@ -77,12 +78,13 @@ class Pair:
     program: Program
     bare: Outcome
     agent: Outcome
+    chance: re.Pattern[bytes] | None = None
 
     def differences(self) -> list[str]:
         """One sentence for each; none where the program could not tell that there was an agent."""
         bare, agent = self.bare, self.agent
         found = [
-            f"{what} differs:\n--- without the agent\n{str(one)[-4000:]}\n--- with the agent\n{str(other)[-4000:]}"
+            f"{what} differs:\n{_changes(str(one), str(other))}"
             for what, one, other in (
                 ("stdout", bare.stdout, agent.stdout),
                 ("stderr", bare.stderr, agent.stderr),
@@ -93,7 +95,7 @@ class Pair:
         return found + self._records() + self._agent() + self._time()
 
     def _records(self) -> list[str]:
-        one, other = (_comparable(run.records, self.program) for run in (self.bare, self.agent))
+        one, other = (_comparable(run.records, self.program, self.chance) for run in (self.bare, self.agent))
         missing, added = one - other, other - one
         found = []
         if missing:
@@ -144,11 +146,13 @@ def compare(
     both: tuple[Arm, Arm] | None = None,
     env: Mapping[str, str] | None = None,
     args: Sequence[str] = (),
+    chance: re.Pattern[bytes] | None = None,
     timeout: float = 40.0,
 ) -> Pair:
     """Runs both arms at the same time, each on its own topic, and reads what became of the records.
 
     `between` is called with the two runs once both have printed "ready"; the programs then wait for a line on stdin.
+    What matches `chance` in a header's value differs between any two runs.
     """
     with contextlib.ExitStack() as stack:
         runs = [
@@ -161,7 +165,7 @@ def compare(
         for run in runs:
             _finish(run, time.monotonic() + timeout)
         outcomes = [_outcome(program, run, broker, bootstrap or broker.bootstrap) for run in runs]
-    return Pair(program, outcomes[0], outcomes[1])
+    return Pair(program, outcomes[0], outcomes[1], chance)
 
 
 def proceed(runs: Sequence[Run]) -> None:
@@ -240,13 +244,23 @@ def _outcome(program: Program, run: Run, broker: Broker, bootstrap: str) -> Outc
     )
 
 
-def _comparable(records: Sequence[Record], program: Program) -> Counter[tuple[object, ...]]:
+def _changes(one: str, other: str) -> str:
+    lines = difflib.unified_diff(one.splitlines(), other.splitlines(), "without the agent", "with the agent", "", "", 2)
+    return "\n".join(line.rstrip("\n")[:500] for line in list(lines)[:60])
+
+
+def _comparable(
+    records: Sequence[Record], program: Program, chance: re.Pattern[bytes] | None
+) -> Counter[tuple[object, ...]]:
     found: Counter[tuple[object, ...]] = Counter()
     for record in records:
         told = record.key is not None or "partitions" in program.compare
         partition = record.partition if told else None
         moment = record.timestamp if "timestamps" in program.compare else None
-        found[(record.key, record.value, record.headers, partition, moment)] += 1
+        headers = record.headers
+        if chance is not None:
+            headers = tuple((name, chance.sub(b"CHANCE", value or b"")) for name, value in headers)
+        found[(record.key, record.value, headers, partition, moment)] += 1
     return found
 
 
