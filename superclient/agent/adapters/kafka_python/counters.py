@@ -16,20 +16,26 @@ from superclient.agent.guard import guarded
 from superclient.agent.model import Counters
 
 ATTRIBUTE = "_superclient_counters"
-MARK = "_superclient_hooked"
+MARK = "_self_superclient"  # on the wrapper, where wrapt keeps what is its own: nobody lists it among a class's names
 
 
 def patch(module: ModuleType) -> None:
     """Hook the class that the producer's module uses for sending, which a reload of that module does not renew."""
-    if not hooked_before(module.Sender):
-        wrapt.wrap_function_wrapper(module, "Sender._create_produce_requests", _create)
+    if not hooked_before(module.Sender, "_create_produce_requests"):
+        hook(module.Sender, "_create_produce_requests", _create)
 
 
-def hooked_before(owner: Any) -> bool:
-    """Whether a class has our hooks, other tools' wrappers left aside; marks it as having them."""
-    before = MARK in vars(owner)
-    setattr(owner, MARK, True)
-    return before
+def hook(owner: Any, name: str, wrapper: Any) -> None:
+    """Wrap a method in place, marked as ours."""
+    setattr(wrapt.wrap_function_wrapper(owner, name, wrapper), MARK, True)
+
+
+def hooked_before(owner: Any, name: str) -> bool:
+    """Whether a class's method has our hook, maybe below other tools' wrappers."""
+    found = vars(owner).get(name)
+    while found is not None and not getattr(found, MARK, False):
+        found = getattr(found, "__wrapped__", None)
+    return found is not None
 
 
 def attach(producer: Any, into: Counters) -> None:

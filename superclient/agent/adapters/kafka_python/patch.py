@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-import wrapt
-
 from superclient import redact
 from superclient.agent import pipeline
 from superclient.agent.adapters import gzip_level
@@ -68,11 +66,11 @@ class KafkaPythonAdapter:
 
 def patch(module: ModuleType, late: bool = False) -> None:
     """Hook the class in `kafka.producer.kafka`; early and late are the same, the class object stays."""
-    if not pipeline.watches(LIBRARY) or counters.hooked_before(module.KafkaProducer):
+    if not pipeline.watches(LIBRARY) or counters.hooked_before(module.KafkaProducer, "__init__"):
         return
     adapter = KafkaPythonAdapter(module.KafkaProducer, retune.patch_levels())
-    wrapt.wrap_function_wrapper(module, "KafkaProducer.__init__", _constructing(adapter))
-    wrapt.wrap_function_wrapper(module, "KafkaProducer.close", _close)
+    counters.hook(module.KafkaProducer, "__init__", _constructing(adapter))
+    counters.hook(module.KafkaProducer, "close", _close)
     counters.patch(module)
 
 
