@@ -8,7 +8,7 @@ bear is refused.
 from collections.abc import Collection, Mapping
 
 from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Reason, State
-from superclient.contract import TopicAdvice
+from superclient.contract import CODECS, RANGES, TopicAdvice
 from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, TUNABLE
 from superclient.settings import Settings
 
@@ -25,6 +25,9 @@ def optimize(request: ProducerRequest, topics: Collection[str], advice: Advice, 
     """The plan for a producer that writes (or may write) these topics, by what is known of its cluster."""
     if advice.state is State.UNKNOWN:
         return _own(advice.why)
+    mistake = own_mistake(request)
+    if mistake:
+        return _own(f"the program's own {mistake} is not one that {request.library} takes")
     if not advice.metadata.active:
         return _own("the metadata says active: false")
     best = most_impactful(topics, advice)
@@ -34,6 +37,22 @@ def optimize(request: ProducerRequest, topics: Collection[str], advice: Advice, 
         return _own("no recommendation, and SUPERSTREAM_DEFAULTS=off")
     why = advice.why if advice.state is State.ABSENT else "the metadata has no recommendation for its topics"
     return _judge(request, defaults(request, settings), Origin.DEFAULTS, settings, why=why)
+
+
+def own_mistake(request: ProducerRequest) -> str:
+    """The name of a tunable setting that the program wrote wrongly: its library must get to say so (AGT-28)."""
+    for name in TUNABLE:
+        if name in request.written:
+            value = request.written[name]
+            if name == COMPRESSION:
+                fits = value in (None, *CODECS, "inherit")
+            else:
+                low, high = RANGES[name]
+                exact = number(value) if request.library == "confluent-kafka" or not isinstance(value, str) else None
+                fits = exact is not None and low <= exact <= high
+            if not fits:
+                return name
+    return ""
 
 
 def most_impactful(topics: Collection[str], advice: Advice) -> TopicAdvice | None:

@@ -15,6 +15,7 @@ from superclient.errors import NotAuthorized, TopicMissing, Unreachable
 from superclient.kafka._bounded import Deadline, bounded, translate
 from superclient.kafka.connection import Connection, Found, LastRecord
 from superclient.kafka.internal import CLIENT_ID_PREFIX
+from superclient.kafka.pristine import pristine
 from superclient.kafka.silence import overhearing, quiet
 
 T = TypeVar("T")
@@ -76,7 +77,7 @@ async def _last_record(connection: Connection, topic: str, deadline: Deadline) -
         "fetch_max_wait_ms": 5,
         "max_partition_fetch_bytes": 8 * 1024 * 1024,
     }
-    async with _opened(AIOKafkaConsumer, connection, own, deadline) as consumer:
+    async with _opened(pristine(AIOKafkaConsumer), connection, own, deadline) as consumer:
         if await _partitions(consumer._client, topic) is None:
             return LastRecord(Found.NO_TOPIC)
         partition = TopicPartition(topic, 0)
@@ -108,7 +109,7 @@ async def _send(connection: Connection, topic: str, records: Sequence[tuple[byte
     from aiokafka import AIOKafkaProducer
 
     own = {"acks": 1, "linger_ms": 0, "max_request_size": 8 * 1024 * 1024}
-    async with _opened(AIOKafkaProducer, connection, own, deadline) as producer:
+    async with _opened(pristine(AIOKafkaProducer), connection, own, deadline) as producer:
         if await _partitions(producer.client, topic) is None:
             raise TopicMissing(f"there is no topic {topic}")
         sent = [await producer.send(topic, key=key, value=value) for key, value in records]

@@ -76,7 +76,7 @@ def _last_record(connection: Connection, topic: str, deadline: Deadline) -> Last
 def _send(connection: Connection, topic: str, records: Sequence[tuple[bytes, bytes]], deadline: Deadline) -> int:
     if _describe(connection, topic, deadline) is None:
         raise TopicMissing(f"there is no topic {topic}")
-    from confluent_kafka import Producer
+    from confluent_kafka.cimpl import Producer  # what others put in its place stands one level up
 
     outcomes: list[Any] = []
     watch = _Watch()
@@ -115,7 +115,7 @@ class _Reader:
     """A consumer without a group: it only ever assigns itself, and commits nothing."""
 
     def __init__(self, connection: Connection, deadline: Deadline) -> None:
-        from confluent_kafka import Consumer
+        from confluent_kafka.cimpl import Consumer
 
         self._deadline = deadline
         self._watch = _Watch()

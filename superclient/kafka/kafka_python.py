@@ -13,6 +13,7 @@ from superclient.errors import NotAuthorized, TopicMissing, Unreachable
 from superclient.kafka._bounded import Deadline, bounded, translate
 from superclient.kafka.connection import Connection, Found, LastRecord
 from superclient.kafka.internal import CLIENT_ID_PREFIX
+from superclient.kafka.pristine import pristine
 from superclient.kafka.silence import quiet
 
 _CLIENT_ID = CLIENT_ID_PREFIX + "kafka-python"
@@ -136,7 +137,7 @@ def _reader(connection: Connection, deadline: Deadline) -> Iterator[Any]:
         "fetch_max_wait_ms": 1,
         "max_partition_fetch_bytes": 8 * 1024 * 1024,
     }
-    with _opened(KafkaConsumer, connection, own, deadline) as consumer:
+    with _opened(pristine(KafkaConsumer), connection, own, deadline) as consumer:
         yield consumer
 
 
@@ -301,4 +302,4 @@ def _producer_class() -> Any:
         self.__dict__["_sender"] = sender
 
     own = {"__del__": lambda self: None, "_sender": property(lambda self: self.__dict__["_sender"], adopt)}
-    return type("KafkaProducer", (KafkaProducer,), own)
+    return type("KafkaProducer", (pristine(KafkaProducer),), own)

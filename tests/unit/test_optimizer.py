@@ -235,6 +235,27 @@ def test_what_the_metadata_tried_to_smuggle_in_is_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
+    ("library", "name", "value", "left_alone"),
+    [
+        ("confluent-kafka", "linger.ms", -1, True),
+        ("confluent-kafka", "linger.ms", "5", False),
+        ("confluent-kafka", "batch.size", 0, True),
+        ("confluent-kafka", "compression.type", "brotli", True),
+        ("confluent-kafka", "compression.type", "inherit", False),
+        ("kafka-python", "linger.ms", "5", True),
+        ("kafka-python", "batch.size", "list", True),
+        ("kafka-python", "linger.ms", 5, False),
+    ],
+)
+def test_the_programs_own_mistake_is_its_librarys_to_tell(
+    library: str, name: str, value: object, left_alone: bool
+) -> None:
+    """AGT-28, AGT-21: a plan never hides a setting that the library would have refused."""
+    decided = plan(request(library=library, written={name: value}), known(compression_type="zstd", batch_size=10**6))
+    assert (decided.changes == {}) is left_alone
+
+
+@pytest.mark.parametrize(
     ("value", "expected"), [(1, 1.0), ("20", 20.0), (2.5, 2.5), (True, None), ("x", None), (None, None), ([], None)]
 )
 def test_numbers_come_in_several_forms(value: object, expected: float | None) -> None:

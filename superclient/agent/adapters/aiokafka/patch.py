@@ -5,6 +5,7 @@ the constructor on; what the plan changes is set in the live producer at the end
 """
 
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ from superclient.agent.adapters import gzip_level
 from superclient.agent.adapters.aiokafka import counters, hold, internals, levels, retune
 from superclient.agent.adapters.frames import unseen
 from superclient.agent.model import Counters, Plan, ProducerRequest
-from superclient.kafka import internal
+from superclient.kafka import internal, pristine
 from superclient.kafka.connection import Connection
 from superclient.kafka.vocabulary import COMPRESSION, LEVEL, canonical_name
 
@@ -83,6 +84,8 @@ def patch(module: ModuleType, late: bool = False) -> None:
     """Hook the class in `aiokafka.producer.producer`; early and late are the same, the class object stays."""
     if not pipeline.watches(LIBRARY):
         return
+    pristine.keep(module.AIOKafkaProducer)
+    pristine.keep(getattr(sys.modules.get("aiokafka.consumer.consumer"), "AIOKafkaConsumer", None))
     known = internals.classes(module)
     counting, linger = internals.complete("counting", known), internals.complete("linger", known)
     producer_class = module.AIOKafkaProducer
@@ -90,6 +93,7 @@ def patch(module: ModuleType, late: bool = False) -> None:
     internals.hook(producer_class, "__init__", _constructing(adapter))
     internals.hook(producer_class, "start", _start)
     internals.hook(producer_class, "stop", _stop)
+    internals.hook(producer_class, "create_batch", retune.create_batch)
     if counting:
         counters.patch(known)
     if linger:
@@ -100,7 +104,12 @@ def _constructing(adapter: AiokafkaAdapter) -> Callable[..., None]:
     @unseen
     def construct(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         story = pipeline.open_story(adapter, kwargs, kwargs.get("client_id"))
-        wrapped(*args, **kwargs)
+        try:
+            wrapped(*args, **kwargs)
+        except BaseException:
+            # The traceback keeps this frame, which must not keep the producer: it goes when it would have gone.
+            del wrapped, producer, story
+            raise
         if internal.is_internal(kwargs.get("client_id")):
             adapter.uncount()
         if story is not None:

@@ -11,6 +11,7 @@ from superclient.agent.adapters.aiokafka import hold, levels
 from superclient.agent.model import Plan, ProducerRequest
 from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER
 
+PLANNED = "planned"
 OWN = "_superclient_own"
 """What the program's own settings were, on the accumulator that was changed."""
 
@@ -34,10 +35,23 @@ def apply(producer: Any, known: Mapping[str, int], request: ProducerRequest, pla
     if COMPRESSION in request.tunable:
         accumulator._compression_type = known[str(codec)] if codec is not None else own[COMPRESSION]
     if BATCH in request.tunable:
-        accumulator._batch_size = plan.changes.get(BATCH, own[BATCH])
+        own[PLANNED] = accumulator._batch_size = plan.changes.get(BATCH, own[BATCH])
     if LEVEL in request.tunable:
         level = plan.changes.get(LEVEL)
         levels.choose(accumulator, None if level is None else int(level))
     if LINGER in request.tunable:
         hold.lengthen(producer, int(plan.changes.get(LINGER, 0)) / 1000)
     return True
+
+
+def create_batch(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A batch that the program fills itself has the size that the program knows: how much fits in is its to see."""
+    accumulator: Any = producer._message_accumulator
+    own = vars(accumulator).get(OWN, {})
+    if PLANNED not in own:
+        return wrapped(*args, **kwargs)
+    accumulator._batch_size = own[BATCH]
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        accumulator._batch_size = own[PLANNED]  # not what was there before: the heartbeat may have changed it

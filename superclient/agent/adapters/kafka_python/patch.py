@@ -4,6 +4,7 @@ The program's arguments go to the constructor untouched; what the plan changes i
 before anybody else has seen it. So a constructor cannot fail for a reason of ours.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -12,8 +13,9 @@ from superclient import redact
 from superclient.agent import pipeline
 from superclient.agent.adapters import gzip_level
 from superclient.agent.adapters.frames import unseen
-from superclient.agent.adapters.kafka_python import counters, retune
+from superclient.agent.adapters.kafka_python import counters, retune, waits
 from superclient.agent.model import Counters, Plan, ProducerRequest
+from superclient.kafka import pristine
 from superclient.kafka.connection import Connection
 from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, canonical_name
 
@@ -25,8 +27,9 @@ class KafkaPythonAdapter:
 
     library = LIBRARY
 
-    def __init__(self, producer_class: Any, leveled: bool) -> None:
+    def __init__(self, producer_class: Any, leveled: bool, waiting: waits.Waits | None) -> None:
         self._class = producer_class
+        self._waits = waiting
         self._defaults = _reportable(producer_class.DEFAULT_CONFIG)
         self._codecs = retune.codecs(producer_class)
         self._levels = gzip_level.LEVELS if leveled else {}
@@ -43,13 +46,18 @@ class KafkaPythonAdapter:
             written=_reportable({name: value for name, value in written.items() if name in self._class.DEFAULT_CONFIG}),
             defaults=self._defaults,
             codecs=frozenset(self._codecs),
-            tunable=frozenset({COMPRESSION, BATCH, LINGER, *([LEVEL] if self._levels else [])}),
+            tunable=frozenset(
+                {COMPRESSION, BATCH, *([LINGER] if self._waits else []), *([LEVEL] if self._levels else [])}
+            ),
             levels=self._levels,
             broker=broker if isinstance(broker, tuple) else None,
         )
 
     def retune(self, producer: Any, request: ProducerRequest, plan: Plan) -> bool:
         """See Adapter.retune."""
+        if self._waits is not None:
+            own = producer.config["linger_ms"]
+            self._waits.expect(producer, (plan.changes.get(LINGER, own) - own) / 1000)
         return retune.apply(producer, self._codecs, request, plan)
 
     def release(self, producer: Any, seconds: float) -> None:
@@ -68,7 +76,9 @@ def patch(module: ModuleType, late: bool = False) -> None:
     """Hook the class in `kafka.producer.kafka`; early and late are the same, the class object stays."""
     if not pipeline.watches(LIBRARY) or counters.hooked_before(module.KafkaProducer, "__init__"):
         return
-    adapter = KafkaPythonAdapter(module.KafkaProducer, retune.patch_levels())
+    pristine.keep(module.KafkaProducer)
+    pristine.keep(getattr(sys.modules.get("kafka.consumer.group"), "KafkaConsumer", None))
+    adapter = KafkaPythonAdapter(module.KafkaProducer, retune.patch_levels(), waits.patch(module))
     counters.hook(module.KafkaProducer, "__init__", _constructing(adapter))
     counters.hook(module.KafkaProducer, "close", _close)
     counters.patch(module)
