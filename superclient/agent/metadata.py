@@ -17,6 +17,7 @@ from superclient.kafka import face
 from superclient.kafka.connection import ClusterKey, Connection, Found
 
 FETCH_DEADLINE = 5.0
+FIRST_DEADLINE = 15.0  # of a first fetch, which holds up nobody: a cluster far away may need that long
 RENEWAL_SLACK = 1.1  # the heartbeat renews by the interval, give or take: a producer made in between need not ask
 
 
@@ -82,7 +83,7 @@ class Entry:
         """Whether the advice, or the fetch under way, still counts."""
         age = time.monotonic() - self.started
         if not self.settled:
-            return age < FETCH_DEADLINE * 2
+            return age < FIRST_DEADLINE * 2
         return age < self.advice.interval * (1 if self.advice.state is State.UNKNOWN else RENEWAL_SLACK)
 
     def when_settled(self, callback: Callable[[], None]) -> None:
@@ -158,7 +159,7 @@ class MetadataStore:
     def _first(self, entry: Entry) -> None:
         advice = NOT_YET
         try:
-            advice = self._fetch(entry.connection, FETCH_DEADLINE)
+            advice = self._fetch(entry.connection, FIRST_DEADLINE)
         finally:
             entry.settle(advice)
 

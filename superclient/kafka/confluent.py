@@ -176,7 +176,7 @@ class _Reader:
                 failure = _translate(error.args[0])
                 if not isinstance(failure, Unreachable):
                     raise failure from None
-            slice_ = min(slice_ * 2, _LAST_SLICE)
+            slice_ *= 2  # each slice asks anew: one has to outlast the round trip of a cluster that is far away
 
 
 def _common(watch: _Watch) -> dict[str, object]:
