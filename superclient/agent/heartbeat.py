@@ -5,6 +5,7 @@ or None when there is nothing left to do. Waking is reentrant (a SimpleQueue's p
 wakes it too.
 """
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -44,6 +45,8 @@ class Heartbeat:
         if self._thread is not None and self._thread.is_alive() and not self._stopping:
             return
         if sys.is_finalizing():  # a thread never gets to run any more, and Thread.start would wait for it for ever
+            return
+        if _forks_unseen():
             return
         self._stopping = False
         self._wakes = SimpleQueue()
@@ -123,3 +126,15 @@ class Heartbeat:
         except Exception as error:  # the thread outlives any one failure
             log.failure("heartbeat", "a round of reports", error)
             return 60.0
+
+
+def _forks_unseen() -> bool:
+    """Whether this is uWSGI's master, which forks without holding the GIL and without a word to anybody.
+
+    A worker forked while a thread is running waits for ever: that thread, which holds the GIL, stayed in the master.
+    """
+    uwsgi = sys.modules.get("uwsgi")  # the server itself provides it
+    try:
+        return uwsgi is not None and bool(uwsgi.masterpid() == os.getpid())
+    except Exception:  # another module of that name
+        return False

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import sys
 import threading
+import types
 from typing import Any
 
 import pytest
@@ -230,3 +233,17 @@ def test_the_last_work_is_done_by_the_thread_itself() -> None:
     heart.run_last(done.set, 10)
     assert done.is_set()
     wait_for(lambda: not heart.alive, "the end")
+
+
+def test_a_master_that_forks_without_a_word_gets_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AGT-24: uWSGI's master forks without the GIL: a thread that runs then hangs the worker. The worker has one."""
+    server = types.ModuleType("uwsgi")
+    vars(server)["masterpid"] = os.getpid
+    monkeypatch.setitem(sys.modules, "uwsgi", server)
+    heart = Heartbeat(lambda: 1000.0)
+    heart.ensure()
+    assert not heart.alive
+    vars(server)["masterpid"] = os.getppid
+    heart.ensure()
+    assert heart.alive
+    heart.stop(5)
