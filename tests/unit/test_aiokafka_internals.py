@@ -71,7 +71,7 @@ def test_a_codec_is_offered_only_where_its_library_is_installed() -> None:
 
         def __init__(self, *, acks: object = object(), max_batch_size: int = 16384) -> None: ...
 
-    adapter = AiokafkaAdapter(Producer, counting=False, linger=False)
+    adapter = AiokafkaAdapter(Producer, counting=False, linger=False, leveled=False)
     request = adapter.request({"max_batch_size": 5, "sasl_plain_password": "secret"}, CONNECTION, None)
     assert request.codecs == {"none", "gzip"}
     assert request.defaults == {"acks": 1, "batch.size": 16384, "enable.idempotence": False}

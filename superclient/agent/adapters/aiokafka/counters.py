@@ -34,23 +34,32 @@ def attach(producer: Any, into: Counters) -> None:
             setattr(batch, ATTRIBUTE, into)
 
 
-def _append(wrapped: Any, accumulator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    batch = wrapped(*args, **kwargs)
-    setattr(batch, ATTRIBUTE, getattr(accumulator, ATTRIBUTE, None))
-    return batch
+def _append(original: Any) -> Any:
+    def _append_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        batch = original(self, *args, **kwargs)
+        setattr(batch, ATTRIBUTE, self.__dict__.get(ATTRIBUTE))
+        return batch
+
+    return _append_batch
 
 
-def _failure(wrapped: Any, batch: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    into: Counters | None = getattr(batch, ATTRIBUTE, None)
-    if into is not None and not batch.future.done():
-        into.errors += batch.record_count
-    return wrapped(*args, **kwargs)
+def _failure(original: Any) -> Any:
+    def failure(self: Any, *args: Any, **kwargs: Any) -> Any:
+        into: Counters | None = getattr(self, ATTRIBUTE, None)
+        if into is not None and not self.future.done():
+            into.errors += self.record_count
+        return original(self, *args, **kwargs)
+
+    return failure
 
 
-def _do(wrapped: Any, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
-    into: Counters | None = getattr(handler._sender, ATTRIBUTE, None)
-    sending: Awaitable[Any] = wrapped(*args, **kwargs)
-    return sending if into is None else _counted(sending, handler, into, str(args[0] if args else kwargs["node_id"]))
+def _do(original: Any) -> Any:
+    def do(self: Any, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        into: Counters | None = self._sender.__dict__.get(ATTRIBUTE)
+        sending: Awaitable[Any] = original(self, *args, **kwargs)
+        return sending if into is None else _counted(sending, self, into, str(args[0] if args else kwargs["node_id"]))
+
+    return do
 
 
 async def _counted(sending: Awaitable[Any], handler: Any, into: Counters, node: str) -> Any:

@@ -1,8 +1,9 @@
 """The linger that the agent adds: a batch is held back until it is old enough or full, or somebody waits for it.
 
-Works the same in every version, on top of whatever linger the program asked for. `flush`, `stop`, a commit and a full
-batch let go at once. A loop that ends with records held (asyncio.run cancels the sender) still sends them, as it would
-have without the agent (AGT-25).
+Works the same in every version, on top of whatever linger the program asked for. `flush`, `stop`, a commit, a full
+batch and whoever awaits one of its records (`waits`) let go at once. A batch that the program filled itself is not
+held, nor one that follows a record that was awaited alone, as long as that goes on. A loop that ends with records held
+(asyncio.run cancels the sender) still sends them, as it would have without the agent (AGT-25).
 """
 
 import asyncio
@@ -11,29 +12,53 @@ import weakref
 from collections.abc import Awaitable, Collection, Iterator, Mapping
 from typing import Any
 
-from superclient.agent.adapters.aiokafka import internals
+from superclient.agent import log
+from superclient.agent.adapters.aiokafka import internals, waits
 from superclient.agent.guard import guarded
 
-ATTRIBUTE = "_superclient_hold"
+ATTRIBUTE = waits.HOLD
 _DEFAULT_GROUP = 0  # of a client's connections to one node, the one that records go through
 
 
 class Hold:
     """How long one producer's batches are held, in seconds from their first record; set anywhere, used on the loop."""
 
-    __slots__ = ("_connecting", "_sender", "_timer", "seconds")
+    __slots__ = ("_awaited", "_connecting", "_sender", "_timer", "_trusted", "_watches", "seconds")
 
     def __init__(self, sender: Any) -> None:
         self.seconds = 0.0
         self._sender = weakref.ref(sender)
         self._timer: asyncio.TimerHandle | None = None
         self._connecting: dict[Any, asyncio.Task[Any]] = {}
+        self._watches: bool | None = None
+        self._awaited: set[Any] = set()  # partitions whose records are awaited one by one
+        self._trusted: list[Any] = []  # batches of theirs that were not held, to be looked at when they go
+
+    def take(self, accumulator: Any, batch: Any) -> None:
+        """Hold a new batch, if whoever will wait for it can be seen."""
+        if self._watches is None:
+            self._watches = waits.possible(accumulator._loop)
+        if batch.tp in self._awaited:
+            self._trusted.append(batch)
+        elif self.seconds and self._watches and batch.is_empty():
+            kind: Any = type(batch)
+            waits.hold(batch, waits.telling(kind), self, accumulator._loop)
+
+    def learn(self) -> None:
+        """The trusted batches go: those that nobody awaits were trusted wrongly."""
+        for batch in self._trusted:
+            if not waits.alone(batch):
+                self._awaited.discard(batch.tp)
+        self._trusted.clear()
 
     def young(self, accumulator: Any, muted: Collection[Any]) -> dict[Any, float]:
         """The partitions whose next batch is to wait, and how much longer, in seconds."""
         found: dict[Any, float] = {}
         for partition, batches in list(accumulator._batches.items()):
-            left = self._left(batches[0]) if partition not in muted else 0.0
+            batch = batches[0]
+            if batch.__dict__.get(ATTRIBUTE) is not self or partition in muted:
+                continue
+            left = self._left(batch)
             leader = accumulator._cluster.leader_for_partition(partition) if left > 0 else None
             if leader is not None and leader != -1:  # the library looks for a missing leader, or lets the batch expire
                 found[partition] = left
@@ -41,7 +66,7 @@ class Hold:
         return found
 
     def _left(self, batch: Any) -> float:
-        held = getattr(batch, ATTRIBUTE, None) is self and not batch.retry_count and not batch._builder._closed
+        held = not batch.retry_count and not batch._builder._closed
         return float(self.seconds - (time.monotonic() - batch._ctime)) if held else 0.0
 
     def _connect(self, loop: Any, leader: Any) -> None:
@@ -65,6 +90,8 @@ class Hold:
         """Somebody waits for these batches."""
         for batch in batches:
             setattr(batch, ATTRIBUTE, None)
+            if waits.alone(batch):
+                self._awaited.add(batch.tp)
         sender = self._sender()
         if sender is not None:
             _set(_waiter(sender._message_accumulator))
@@ -127,59 +154,77 @@ def release_at_exit(producer: Any, seconds: float) -> None:
         sending.close()
 
 
-def _append(wrapped: Any, accumulator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    batch = wrapped(*args, **kwargs)
-    setattr(batch, ATTRIBUTE, _of(accumulator))
-    return batch
+def _append(original: Any) -> Any:
+    def _append_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        batch = original(self, *args, **kwargs)
+        hold = self.__dict__.get(ATTRIBUTE)
+        if hold is not None:
+            try:
+                hold.take(self, batch)
+            except Exception as error:
+                log.failure("aiokafka", "holding a batch", error)
+        return batch
+
+    return _append_batch
 
 
-def _drain(wrapped: Any, accumulator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    hold = _of(accumulator)
-    if hold is None:
-        return wrapped(*args, **kwargs)
-
-    def drain(ignore_nodes: Any, muted_partitions: Any = frozenset()) -> Any:
+def _drain(original: Any) -> Any:
+    def drain_by_nodes(self: Any, ignore_nodes: Any, muted_partitions: Any = frozenset()) -> Any:
+        hold = self.__dict__.get(ATTRIBUTE)
+        if hold is None:
+            return original(self, ignore_nodes, muted_partitions)
         young: dict[Any, float] = {}
-        with guarded("aiokafka", "holding batches"):
-            young = hold.young(accumulator, muted_partitions)
-        drained = wrapped(ignore_nodes, muted_partitions.union(young) if young else muted_partitions)
+        try:
+            if hold._trusted:
+                hold.learn()
+            young = hold.young(self, muted_partitions)
+        except Exception as error:
+            log.failure("aiokafka", "holding batches", error)
+        drained = original(self, ignore_nodes, muted_partitions.union(young) if young else muted_partitions)
         if young:
-            hold.wake_in(accumulator, min(young.values()))
+            hold.wake_in(self, min(young.values()))
         return drained
 
-    return drain(*args, **kwargs)
+    return drain_by_nodes
 
 
-def _flush(wrapped: Any, accumulator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
-    answer: Awaitable[Any] = (
-        wrapped(*args, **kwargs) if _of(accumulator) is None else _flushed(wrapped, accumulator, args, kwargs)
-    )
-    return answer
+def _flush(original: Any) -> Any:
+    def flush(self: Any) -> Awaitable[Any]:
+        answer: Awaitable[Any] = original(self) if _of(self) is None else _flushed(original, self)
+        return answer
+
+    return flush
 
 
-async def _flushed(wrapped: Any, accumulator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+async def _flushed(original: Any, accumulator: Any) -> Any:
     hold = _of(accumulator)
     if hold is not None:
         with guarded("aiokafka", "releasing batches"):
             hold.release(*_held(accumulator))
-    return await wrapped(*args, **kwargs)
+    return await original(accumulator)
 
 
-def _wait_drain(wrapped: Any, batch: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    hold: Hold | None = getattr(batch, ATTRIBUTE, None)
-    if hold is not None:  # full, or in another one's way
-        with guarded("aiokafka", "releasing batches"):
-            hold.release(batch)
-    return wrapped(*args, **kwargs)
+def _wait_drain(original: Any) -> Any:
+    def wait_drain(self: Any, *args: Any, **kwargs: Any) -> Any:
+        hold: Hold | None = self.__dict__.get(ATTRIBUTE)
+        if hold is not None:  # full, or in another one's way
+            with guarded("aiokafka", "releasing batches"):
+                hold.release(self)
+        return original(self, *args, **kwargs)
+
+    return wait_drain
 
 
-def _routine(wrapped: Any, sender: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
-    return _sent(wrapped, sender, args, kwargs)
+def _routine(original: Any) -> Any:
+    def _sender_routine(self: Any) -> Awaitable[Any]:
+        return _sent(original, self)
+
+    return _sender_routine
 
 
-async def _sent(wrapped: Any, sender: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+async def _sent(original: Any, sender: Any) -> None:
     try:
-        await wrapped(*args, **kwargs)
+        await original(sender)
     except asyncio.CancelledError:
         await _last_words(sender)
         raise

@@ -1,7 +1,7 @@
 """The private names of aiokafka (0.10 to 0.14) each feature needs, probed: a miss turns the feature off (AGT-61)."""
 
 import functools
-from types import MethodType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import wrapt
@@ -22,7 +22,7 @@ _HOOKED = {
     },
     "linger": {
         "MessageAccumulator": ("drain_by_nodes", "_append_batch", "flush", "flush_for_commit"),
-        "MessageBatch": ("wait_drain", "retry_count"),
+        "MessageBatch": ("append", "wait_drain", "is_empty", "tp", "retry_count"),
         "Sender": ("_sender_routine",),
         "SendProduceReqHandler": ("do", "create_request"),
     },
@@ -76,22 +76,19 @@ def hook(owner: Any, name: str, wrapper: Any) -> None:
     wrapt.wrap_function_wrapper(owner, name, wrapper)
 
 
-def hook_inside(owner: Any, name: str, wrapper: Any) -> None:
-    """The same for a method that only the library calls, by a plain function: called often, so cheap.
+def hook_inside(owner: Any, name: str, hooking: Any) -> None:
+    """The same for a method that only the library calls, by the plain function `hooking(original)`: called often, so
+    cheap.
 
     Once: a reload of one module must not wrap the classes of another again.
     """
     original = current = getattr(owner, name)
     while current is not None:
-        if getattr(current, _WRAPPER, None) is wrapper:
+        if getattr(current, _WRAPPER, None) is hooking:
             return
         current = getattr(current, "__wrapped__", None)
-
-    @functools.wraps(original)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return wrapper(MethodType(original, self), self, args, kwargs)
-
-    setattr(method, _WRAPPER, wrapper)
+    method = functools.wraps(original)(hooking(original))
+    setattr(method, _WRAPPER, hooking)
     setattr(owner, name, method)
 
 

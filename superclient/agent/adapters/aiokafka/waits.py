@@ -1,0 +1,85 @@
+"""Futures that tell when somebody waits for them, for the records of a batch that the agent holds back.
+
+An awaited future is told so by what waits: the task, or asyncio's own gather, wait, wait_for, shield. That is a call of
+`add_done_callback`, which a subclass sees; a program's own callback waits for nothing. Only producers with an added
+linger hand such futures out; all others hand out the library's own.
+"""
+
+import asyncio
+import functools
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from superclient.agent import log
+
+HOLD = "_superclient_hold"
+MAKE = "_superclient_future"
+
+
+class Future(asyncio.Future[Any]):
+    """Of one record; it knows its batch weakly, as a future of the library's does not know it at all."""
+
+    _superclient_batch: "weakref.ref[Any]"
+
+    def add_done_callback(self, callback: Any, *args: Any, **kwargs: Any) -> None:
+        if not self.done() and _waits(callback):
+            batch = self._superclient_batch()
+            hold = getattr(batch, HOLD, None)
+            super().add_done_callback(callback, *args, **kwargs)
+            if hold is not None:
+                try:
+                    hold.release(batch)
+                except Exception as error:
+                    log.failure("aiokafka", "releasing a batch", error)
+            return
+        super().add_done_callback(callback, *args, **kwargs)
+
+
+Future.__module__ = "_asyncio"  # "<Future pending>", and asyncio's reminders: as the library's own
+
+
+def possible(loop: Any) -> bool:
+    """Whether the loop's futures are asyncio's, so that one of ours can stand in for them."""
+    return type(loop.create_future()) is asyncio.Future
+
+
+def hold(batch: Any, kind: type, by: Any, loop: Any) -> None:
+    """Hold this new batch back until somebody waits for one of its records; `kind` is from `telling`."""
+    batch.__class__ = kind
+    setattr(batch, MAKE, functools.partial(_make, weakref.ref(batch), loop))
+    setattr(batch, HOLD, by)
+
+
+def alone(batch: Any) -> bool:
+    """Whether the batch is one record, and somebody waits for it."""
+    futures = batch._msg_futures
+    return len(futures) == 1 and any(_waits(callback) for callback, _ in futures[0][0]._callbacks or ())
+
+
+@functools.cache
+def telling(batch_class: Any) -> type:
+    """The library's batch, whose futures tell."""
+
+    def append(self: Any, key: Any, value: Any, timestamp_ms: Any, *args: Any, **kwargs: Any) -> Any:
+        if not args and getattr(self, HOLD) is not None:
+            kwargs.setdefault("_create_future", getattr(self, MAKE))
+        return batch_class.append(self, key, value, timestamp_ms, *args, **kwargs)
+
+    return type(batch_class.__name__, (batch_class,), {"append": append, "__module__": batch_class.__module__})
+
+
+def _make(batch: "weakref.ref[Any]", loop: Any) -> Future:
+    future = Future(loop=loop)
+    future._superclient_batch = batch
+    return future
+
+
+def _waits(callback: Callable[..., Any]) -> bool:
+    """A task's wake-up, or one of asyncio's (or uvloop's) own functions."""
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    if isinstance(getattr(callback, "__self__", None), asyncio.Future):
+        return True
+    module = getattr(callback, "__module__", None) or ""
+    return module.partition(".")[0] in ("asyncio", "_asyncio", "uvloop")
