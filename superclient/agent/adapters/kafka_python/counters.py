@@ -46,10 +46,11 @@ def attach(producer: Any, into: Counters) -> None:
 
 def _create(wrapped: Any, sender: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     requests = wrapped(*args, **kwargs)
-    into: Counters | None = getattr(sender, ATTRIBUTE, None)
+    collated = args[0] if args else kwargs["collated"]
+    into: Counters | None = getattr(sender, ATTRIBUTE, None) if collated else None  # asked each time the sender looks
     if into is not None:
         with guarded("kafka-python", "counting batches"):
-            for node, batches in (args[0] if args else kwargs["collated"]).items():
+            for node, batches in collated.items():
                 if batches:
                     _count(into, str(node), batches)
             pipeline.beating()

@@ -103,10 +103,11 @@ def _draining(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def drain(self: Any, cluster: Any, nodes: Any, *args: Any, **kwargs: Any) -> Any:
+        if not nodes or not self.__dict__.get(ADDED):
+            return original(self, cluster, nodes, *args, **kwargs)
         young: set[Any] = set()
-        if nodes and self.__dict__.get(ADDED):
-            with guarded("kafka-python", "holding batches"):
-                young = set(_young(self))
+        with guarded("kafka-python", "holding batches"):
+            young = set(_young(self))
         if not young:
             return original(self, cluster, nodes, *args, **kwargs)
         self.muted.update(young)  # read and written by the sender's thread alone, which is this one
