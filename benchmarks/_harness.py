@@ -129,6 +129,7 @@ def recommendation(configuration: Mapping[str, Any], *topics: str) -> dict[str, 
                 "potential_reduction_percentage": 60.0,
                 "daily_writes_bytes": 1_000_000_000,
                 "optimized_configuration": dict(configuration),
+                "allow_linger": True,
             }
             for topic in topics
         ],

@@ -43,6 +43,7 @@ class TopicAdvice:
         refused: canonical (or foreign) name → why it was not taken.
         reduction: predicted reduction of bytes, percent, 0 to 100.
         daily_bytes: bytes written to the topic a day.
+        allow_linger: the program's sends may be delayed by the linger where waiting for them cannot be seen.
     """
 
     topic: str
@@ -50,6 +51,7 @@ class TopicAdvice:
     refused: Mapping[str, str] = field(default_factory=dict)
     reduction: float = 0.0
     daily_bytes: float = 0.0
+    allow_linger: bool = False
 
     @property
     def impact(self) -> float:
@@ -117,6 +119,7 @@ def _topic(entry: object) -> TopicAdvice | None:
         refused=refused,
         reduction=_number(entry.get("potential_reduction_percentage"), 0.0, 0.0, 100.0),
         daily_bytes=_number(entry.get("daily_writes_bytes"), 0.0, 0.0, 1e18),
+        allow_linger=entry.get("allow_linger") is True,
     )
 
 

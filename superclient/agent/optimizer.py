@@ -89,6 +89,9 @@ def _judge(
         if name not in wanted:
             continue
         verdict = _verdict(name, wanted[name], request, origin, settings, changes)
+        unseen = _unseen_waiters(name, request, topic)
+        if verdict.action is Action.SET and unseen:
+            verdict = Reason(name, Action.REFUSED, wanted[name], unseen)
         reasons.append(verdict)
         if verdict.action is Action.SET:
             changes[name] = wanted[name]
@@ -139,6 +142,14 @@ def _size_verdict(name: str, value: int, request: ProducerRequest, settings: Set
     if own >= value:
         return "", "already as large" if own == value else "already larger"
     return (_batch_problem if name == BATCH else _linger_problem)(value, request), ""
+
+
+def _unseen_waiters(name: str, request: ProducerRequest, topic: TopicAdvice | None) -> str:
+    """Why a linger might delay a send that is awaited: AGT-34."""
+    allowed = topic is not None and topic.allow_linger
+    if name != LINGER or request.library != "confluent-kafka" or allowed:
+        return ""
+    return "confluent-kafka's waiting cannot be seen: needs allow_linger"
 
 
 def codec_in_force(request: ProducerRequest) -> str:

@@ -85,7 +85,7 @@ class Stage:
         """Make these, by topic, the cluster's recommendations."""
         entries = [
             {"topic_name": topic, "potential_reduction_percentage": 60, "daily_writes_bytes": 10**9}
-            | {"optimized_configuration": dict(configuration)}
+            | {"optimized_configuration": dict(configuration), "allow_linger": True}
             for topic, configuration in recommendations.items()
         ]
         metadata = {"active": True, "report_interval_ms": 60_000, "topics_configuration": entries}

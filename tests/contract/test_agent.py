@@ -29,6 +29,7 @@ def metadata(topic: str, interval_ms: int = 1000, **more: Any) -> dict[str, Any]
         "potential_reduction_percentage": 60,
         "daily_writes_bytes": 10**9,
         "optimized_configuration": RECOMMENDED,
+        "allow_linger": True,
     }
     return {"active": True, "report_interval_ms": interval_ms, "topics_configuration": [advice], **more}
 

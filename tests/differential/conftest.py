@@ -18,7 +18,7 @@ Compare = Callable[..., Pair]
 def recommendation(topic: str) -> dict[str, object]:
     """Metadata that recommends something for one topic."""
     wanted = {"compression.type": CODEC, "batch.size": 65536, "linger.ms": 20}
-    one = {"topic_name": topic, "potential_reduction_percentage": 50, "daily_writes_bytes": 10**9}
+    one = {"topic_name": topic, "potential_reduction_percentage": 50, "daily_writes_bytes": 10**9, "allow_linger": True}
     return {"active": True, "topics_configuration": [{**one, "optimized_configuration": wanted}]}
 
 

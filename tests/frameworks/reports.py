@@ -19,6 +19,7 @@ def recommend(cluster: Broker, *topics: str, interval_ms: int = 1000, **changes:
             "potential_reduction_percentage": 60,
             "daily_writes_bytes": 10**9,
             "optimized_configuration": {**RECOMMENDED, **changes},
+            "allow_linger": True,
         }
         for topic in topics
     ]

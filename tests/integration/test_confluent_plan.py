@@ -32,7 +32,12 @@ print(producer.flush(30), len(producer))
 
 def _advise(cluster: Broker, topic: str, **configuration: Any) -> None:
     cluster.create_system_topics()
-    entry = {"topic_name": topic, "potential_reduction_percentage": 50, "daily_writes_bytes": 1_000_000}
+    entry = {
+        "topic_name": topic,
+        "potential_reduction_percentage": 50,
+        "daily_writes_bytes": 1_000_000,
+        "allow_linger": True,
+    }
     cluster.publish_metadata({"topics_configuration": [{**entry, "optimized_configuration": configuration}]})
 
 

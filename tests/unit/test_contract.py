@@ -43,6 +43,14 @@ def test_the_documented_record_is_read() -> None:
     assert topic.refused == {}
 
 
+@pytest.mark.parametrize(("value", "allowed"), [(True, True)] + [(other, False) for other in (False, None, 1, "true")])
+def test_a_linger_is_allowed_by_true_alone(value: object, allowed: bool) -> None:
+    """AGT-34, AGT-36: `allow_linger` is true, or it is not there."""
+    raw = json.dumps({"topics_configuration": [{"topic_name": "t", "allow_linger": value}]}).encode()
+    assert parse_metadata(raw).topics["t"].allow_linger is allowed
+    assert parse_metadata(record(linger_ms=5)).topics["t"].allow_linger is False
+
+
 def test_a_missing_active_counts_as_true() -> None:
     """AGT-36: only an explicit false switches off."""
     assert parse_metadata(b"{}") == Metadata()

@@ -261,3 +261,18 @@ def test_the_programs_own_mistake_is_its_librarys_to_tell(
 def test_numbers_come_in_several_forms(value: object, expected: float | None) -> None:
     """librdkafka's configurations hold numbers as text; booleans are none."""
     assert number(value) == expected
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_linger_whose_waiters_cannot_be_seen_needs_leave(allowed: bool) -> None:
+    """AGT-34: confluent-kafka's linger is raised only where the recommendation says `allow_linger`."""
+    topic = TopicAdvice("orders", {"linger.ms": 20, "batch.size": 65536}, {}, 50, 1000, allow_linger=allowed)
+    advice = Advice(State.KNOWN, "read", Metadata(topics={"orders": topic}))
+    decided = plan(request(library="confluent-kafka"), advice)
+    assert decided.changes == {"batch.size": 65536, **({"linger.ms": 20} if allowed else {})}
+    if not allowed:
+        assert why(decided, "linger.ms") == (
+            Action.REFUSED,
+            "confluent-kafka's waiting cannot be seen: needs allow_linger",
+        )
+    assert plan(request(), advice).changes == {"batch.size": 65536, "linger.ms": 20}
