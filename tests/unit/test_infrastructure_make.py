@@ -36,8 +36,8 @@ def test_installing_servers_again_costs_nothing() -> None:
     script = [sys.executable, str(ROOT / "scripts" / "install_servers.py")]
     ran = subprocess.run(script, capture_output=True, text=True, check=True, timeout=60)
     assert "download" not in ran.stderr.lower()
-    ignored = subprocess.run(["git", "check-ignore", ".cache"], cwd=ROOT, capture_output=True, text=True)
-    assert ignored.stdout == ".cache\n"
+    ignored = subprocess.run(["git", "check-ignore", ".cache/kafka"], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout == ".cache/kafka\n"
 
 
 def test_ci_calls_the_checks_and_the_tests() -> None:
