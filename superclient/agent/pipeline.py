@@ -143,14 +143,19 @@ def reconsider(tracked: Tracked, advice: Advice) -> None:
         return
     with guarded(tracked.adapter.library, "reading a producer's counters"):
         tracked.adapter.refresh(tracked.counters)  # where counting is deferred, topics are seen here
-    plan = _planned(tracked.request, tracked.topics(), advice)
+    news = (advice, tracked.topics())
+    if tracked.considered is not None and tracked.considered[0] is advice and tracked.considered[1] == news[1]:
+        return
+    plan = _planned(tracked.request, news[1], advice)
     if plan.changes == tracked.plan.changes:
         if plan != tracked.plan:
             tracked.plan, tracked.info_due = plan, True
+        tracked.considered = news
         return
     with guarded(tracked.adapter.library, "retuning a producer"):
         if tracked.adapter.retune(producer, tracked.request, plan):
             tracked.plan, tracked.applied, tracked.info_due = plan, True, True
+            tracked.considered = news
             agent().leaving.expect(tracked)
             _say(tracked)
 

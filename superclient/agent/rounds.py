@@ -19,6 +19,7 @@ from superclient.kafka.connection import ClusterKey, Connection
 
 DEADLINE = 5.0
 LEARNING_TICK = 5.0
+GATHERING = 0.5  # seconds from one report to the next of a cluster: each costs a connection of our own
 MAX_ATTEMPTS = 3  # to send a closed producer's last report
 
 
@@ -39,9 +40,9 @@ class Cluster:
         """Leave it alone for a while, longer each time."""
         self.not_before = now + next(self.backoff)
 
-    def succeeded(self) -> None:
-        """It answers."""
-        self.not_before, self.backoff = 0.0, _retries()
+    def succeeded(self, now: float) -> None:
+        """It answers; what comes right after, as when a program makes a hundred producers, waits for one next report."""
+        self.not_before, self.backoff = now + GATHERING, _retries()
 
 
 class Rounds:
@@ -135,7 +136,7 @@ class Rounds:
                 tracked.attempts += 1
             ended = [one for one in ended if one.attempts >= MAX_ATTEMPTS]
         else:
-            cluster.succeeded()
+            cluster.succeeded(time.monotonic())
         for tracked in ended:
             self._tracker.forget(tracked)
 

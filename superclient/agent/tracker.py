@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from superclient.agent.adapters.base import Adapter
-from superclient.agent.model import Counters, Plan, ProducerRequest
+from superclient.agent.model import Advice, Counters, Plan, ProducerRequest
 
 
 class Tracked:
@@ -26,6 +26,7 @@ class Tracked:
         "applied",
         "attempts",
         "closed",
+        "considered",
         "counters",
         "created",
         "error",
@@ -47,6 +48,7 @@ class Tracked:
         self.request = request
         self.plan = plan
         self.applied = False
+        self.considered: tuple[Advice, frozenset[str]] | None = None  # what the plan was made of
         self.counters = Counters()
         self.reported = Counters()
         self.created = time.monotonic()

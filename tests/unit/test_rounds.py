@@ -43,7 +43,7 @@ class World:
     """Rounds over fake clusters, whose clock moves when told."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self.sent, self.broken = 1000.0, [], {}
+        self.now, self.sent, self.sends, self.broken = 1000.0, [], 0, {}
         monkeypatch.setattr(rounds_module.time, "monotonic", lambda: self.now)
         self.tracker = Tracker(on_gone=lambda: None)
         self.store = MetadataStore(lambda connection, timeout: KNOWN)
@@ -54,6 +54,7 @@ class World:
         error = self.broken.get(connection.bootstrap[0])
         if error is not None:
             raise error
+        self.sends += 1
         self.sent += [json.loads(value) for _, value in records]
 
     def producer(self, where: str = "a:1") -> tuple[Producer, Tracked]:
@@ -96,9 +97,22 @@ def test_a_changed_plan_is_reported_again(world: World) -> None:
     producer, tracked = world.producer()
     world.rounds.beat()
     tracked.info_due = True
+    world.now += 1
     world.rounds.beat()
     assert world.kinds() == [("client_info", 0), ("client_info", 1)]
     del producer
+
+
+def test_a_hundred_producers_are_two_reports(world: World) -> None:
+    """AGT-23, AGT-40: the first is reported at once, those made right after it together: each send is a connection."""
+    kept = []
+    for _ in range(100):
+        kept.append(world.producer())
+        world.rounds.beat()
+    assert (len(world.sent), world.sends) == (1, 1)
+    world.now += 1
+    world.rounds.beat()
+    assert (len(world.sent), world.sends) == (100, 2)
 
 
 def test_a_closed_producer_has_one_last_report_then_is_forgotten(world: World) -> None:
