@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory [--quick]
 
-Python objects are counted exactly (tracemalloc) and are what the goals are about: resident memory, shown beside, moves
-by more than the goals from one run to the next, for it comes and goes in pages and thread stacks.
+Python objects are counted exactly (tracemalloc). Resident memory, shown beside, moves by some 20 KB from one run to the
+next, for it comes and goes in pages and thread stacks; it has a goal for confluent-kafka alone, whose memory is in C.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from benchmarks._report import Row, compare, publish
 
 PLAN = {"compression.type": "zstd", "batch.size": 65536, "linger.ms": 20}
 GOAL_LIVE, GOAL_LEFT = 20.0, 0.2  # KB for each producer
-LIMIT = 150.0  # seconds
+LIMIT = 90.0  # seconds
 
 
 def main() -> None:
@@ -35,7 +35,8 @@ def _rows(sides: list[Arm], rounds: int, job: dict[str, Any]) -> Iterator[Row]:
     progress(f"memory: {library}")
     found = interleave(sides, rounds, lambda arm: run(arm, "memory", job, LIMIT))
     yield compare(f"{library}, live, objects", found, "live_objects", GOAL_LIVE, "KB", added=True)
-    yield compare(f"{library}, live, resident", found, "live_resident", None, "KB", added=True)
+    in_c = GOAL_LIVE if library == "confluent-kafka" else None  # its memory is librdkafka's, no Python objects
+    yield compare(f"{library}, live, resident", found, "live_resident", in_c, "KB", added=True)
     closed = {arm: round(min(results.of(arm, "churned"))) for results in [found] for arm in results.found}
     yield compare(f"{library}, closed, objects", found, "left_objects", GOAL_LEFT, "KB", added=True)
     row = compare(f"{library}, closed, resident", found, "left_resident", None, "KB", added=True)
