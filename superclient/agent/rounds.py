@@ -41,7 +41,7 @@ class Cluster:
         self.not_before = now + next(self.backoff)
 
     def succeeded(self, now: float) -> None:
-        """It answers; what comes right after, as when a program makes a hundred producers, waits for one next report."""
+        """It answers; what comes right after, as of a hundred producers in a row, waits for one next report."""
         self.not_before, self.backoff = now + GATHERING, _retries()
 
 
