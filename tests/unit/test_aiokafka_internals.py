@@ -85,11 +85,11 @@ def test_a_method_is_wrapped_once_by_a_hook() -> None:
         def method(self) -> int:
             return 1
 
-    def doubled(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        return 2 * wrapped(*args, **kwargs)
+    def doubled(original: Any) -> Any:
+        return lambda self: 2 * original(self)
 
-    def added(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        return wrapped(*args, **kwargs) + 1
+    def added(original: Any) -> Any:
+        return lambda self: original(self) + 1
 
     for wrapper in (doubled, added, doubled, added):
         internals.hook_inside(Owner, "method", wrapper)
