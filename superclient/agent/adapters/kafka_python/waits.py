@@ -19,7 +19,6 @@ from typing import Any
 
 from superclient.agent import log
 from superclient.agent.adapters.kafka_python.counters import MARK, hooked_before
-from superclient.agent.guard import guarded
 
 ADDED = "_superclient_linger"
 """Seconds of linger that the agent added, on the accumulator."""
@@ -51,11 +50,13 @@ class Waits:
 
     def awaited(self, future: Any) -> None:
         """Somebody waits for the batch of this future: it is due when it would be without the agent."""
-        with guarded("kafka-python", "releasing a batch"):
+        try:
             for one in self._senders:
                 sender = one()
                 if sender is not None and _release(sender._accumulator, future):
                     sender.wakeup()
+        except Exception as error:
+            log.failure("kafka-python", "releasing a batch", error)
 
 
 def patch(module: Any) -> Waits | None:
@@ -91,8 +92,10 @@ def _looking(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def ready(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.__dict__.get(FORESEEN):
-            with guarded("kafka-python", "releasing batches"):
+            try:  # not guarded(): this is done several times for every awaited record
                 _foresee(self)
+            except Exception as error:
+                log.failure("kafka-python", "releasing batches", error)
         return original(self, *args, **kwargs)
 
     return ready
@@ -106,8 +109,10 @@ def _draining(original: Callable[..., Any]) -> Callable[..., Any]:
         if not nodes or not self.__dict__.get(ADDED):
             return original(self, cluster, nodes, *args, **kwargs)
         young: set[Any] = set()
-        with guarded("kafka-python", "holding batches"):
-            young = set(_young(self))
+        try:
+            young.update(_young(self))
+        except Exception as error:
+            log.failure("kafka-python", "holding batches", error)
         if not young:
             return original(self, cluster, nodes, *args, **kwargs)
         self.muted.update(young)  # read and written by the sender's thread alone, which is this one
@@ -163,10 +168,12 @@ def _young(accumulator: Any) -> Iterator[Any]:
     """The partitions that would go out only in the company of a batch that is waited for."""
     if accumulator._closed or _flushes(accumulator) or _exhausted(accumulator):
         return
-    linger = accumulator.config["linger_ms"] / 1000
     first = {tp: queue[0] for tp, queue in list(accumulator._batches.items()) if queue}
     if not any(batch.last_attempt < batch.created for batch in first.values()):
         return
+    if len(first) == 1:
+        return
+    linger = accumulator.config["linger_ms"] / 1000
     for partition, batch in first.items():
         held = not batch.attempts and len(accumulator._batches[partition]) == 1 and not batch.records.is_full()
         if held and partition not in accumulator.muted and _now(batch) - batch.last_attempt < linger:
