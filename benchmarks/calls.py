@@ -26,7 +26,7 @@ from benchmarks._report import Row, compare, publish
 
 PLAN = {"compression.type": "zstd", "batch.size": 65536, "linger.ms": 2}
 CALLS = {"kafka-python": "send()", "aiokafka": "await send()", "confluent-kafka": "produce()"}
-BURSTS = {"kafka-python": 15, "aiokafka": 30, "confluent-kafka": 60}
+BURSTS = {"kafka-python": 30, "aiokafka": 30, "confluent-kafka": 100}
 PEER_EVERY = 3  # rounds
 GOAL = 1.02
 

@@ -36,6 +36,7 @@ IMPATIENT: dict[str, dict[str, Any]] = {
     "aiokafka": {"request_timeout_ms": 1000},
     "confluent-kafka": {},
 }
+PEER_EVERY = 3  # rounds
 LIMIT, LIMIT_OF_100 = 10.0, 30.0  # seconds
 GOAL_FIRST, GOAL_LATER = 50.0, 1.0  # milliseconds added
 GOAL_UNREACHABLE, GOAL_AGAIN = 500.0, 50.0
@@ -46,7 +47,7 @@ def main() -> None:
     """Measure, print, write."""
     chosen = options(__doc__)
     sides = arms(peer=not chosen.no_peer)
-    rounds = 3 if chosen.quick else 9
+    rounds = 3 if chosen.quick else 7
     rows: list[Row] = []
     with broker(recommendation(PLAN, "orders")) as kafka, refused_port() as refused, black_hole() as hole:
         for library in LIBRARIES:
@@ -96,7 +97,7 @@ def _measured(sides: list[Arm], rounds: int, job: dict[str, Any], limit: float) 
         cpu = median(said["cpu"][-10:])
         return {"first": seconds[0] * 1000, "last": last * 1000, "cpu": cpu * 1000, "blocked": blocked * 1000}
 
-    return interleave(sides, rounds, one)
+    return interleave(sides, rounds, one, PEER_EVERY)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ from benchmarks._report import Row, compare, publish
 
 PLAN = {"compression.type": "zstd", "batch.size": 65536, "linger.ms": 20}
 GOAL_LIVE, GOAL_LEFT = 20.0, 0.2  # KB for each producer
-LIMIT = 90.0  # seconds
+LIMIT = 60.0  # seconds
 
 
 def main() -> None:
     """Measure, print, write."""
     chosen = options(__doc__)
     sides = arms(peer=not chosen.no_peer)
-    size = {"live": 30, "churn": 100, "seconds": 5} if chosen.quick else {"live": 100, "churn": 1000, "seconds": 25}
+    size = {"live": 30, "churn": 100, "seconds": 5} if chosen.quick else {"live": 100, "churn": 1000, "seconds": 20}
     rows: list[Row] = []
     with broker(recommendation(PLAN, "orders")) as kafka:
         for library in LIBRARIES:
