@@ -16,7 +16,7 @@ DEFAULT_BATCH_BYTES = 64 * 1024
 # gzip is the one codec that all consumers of the last ten years decode. Measured at full speed (docs/benchmarks.md):
 # with full batches and this level both Python libraries stay above the bare ones (at their own 9 aiokafka falls to
 # 0.6); librdkafka compresses on one thread per broker and falls to 0.2 to 0.4 at any level. No default may slow down.
-DEFAULT_GZIP_LEVEL = 6
+DEFAULT_GZIP_LEVEL = 3
 GZIP_BY_DEFAULT = ("kafka-python", "aiokafka")
 MIN_BROKER = {"zstd": (2, 1), "lz4": (0, 10)}
 
