@@ -106,6 +106,7 @@ class Plan:
         origin: where the changes come from; USER where there are none to make.
         topic: the topic whose recommendation decided, or "".
         why: one phrase for the log line and the report, for instance "no metadata topic on the cluster".
+        compression_share: of the time, 0 to 1, that compressing may take where it holds up the program (an event loop).
     """
 
     changes: Mapping[str, int | str]
@@ -113,6 +114,7 @@ class Plan:
     origin: Origin
     topic: str = ""
     why: str = ""
+    compression_share: float = 1.0
 
 
 @dataclass(slots=True)

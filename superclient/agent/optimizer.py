@@ -14,9 +14,10 @@ from superclient.settings import Settings
 
 DEFAULT_BATCH_BYTES = 64 * 1024
 # gzip is the one codec that all consumers of the last ten years decode. Measured at full speed (docs/benchmarks.md):
-# with full batches and this level both Python libraries stay above the bare ones (at their own 9 aiokafka falls to
-# 0.6); librdkafka compresses on one thread per broker and falls to 0.2 to 0.4 at any level. No default may slow down.
+# full batches pay for it at this level in kafka-python, and within this share of the time in aiokafka, which compresses
+# on the event loop; librdkafka does on one thread per broker, and falls to 0.2 to 0.4 of its top speed at any level.
 DEFAULT_GZIP_LEVEL = 3
+DEFAULT_COMPRESSION_SHARE = 0.05
 GZIP_BY_DEFAULT = ("kafka-python", "aiokafka")
 MIN_BROKER = {"zstd": (2, 1), "lz4": (0, 10)}
 
@@ -98,7 +99,8 @@ def _judge(
     if topic is not None:
         reasons += [Reason(name, Action.REFUSED, None, text) for name, text in topic.refused.items()]
         why = f"recommended for topic {topic.topic}"
-    return Plan(changes, tuple(reasons), origin, topic.topic if topic else "", why)
+    share = DEFAULT_COMPRESSION_SHARE if origin is Origin.DEFAULTS else 1.0
+    return Plan(changes, tuple(reasons), origin, topic.topic if topic else "", why, share)
 
 
 def _verdict(

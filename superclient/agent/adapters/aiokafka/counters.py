@@ -37,7 +37,7 @@ def attach(producer: Any, into: Counters) -> None:
 def _append(original: Any) -> Any:
     def _append_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
         batch = original(self, *args, **kwargs)
-        setattr(batch, ATTRIBUTE, self.__dict__.get(ATTRIBUTE))
+        setattr(batch, ATTRIBUTE, getattr(self, ATTRIBUTE, None))
         return batch
 
     return _append_batch
@@ -55,7 +55,7 @@ def _failure(original: Any) -> Any:
 
 def _do(original: Any) -> Any:
     def do(self: Any, *args: Any, **kwargs: Any) -> Awaitable[Any]:
-        into: Counters | None = self._sender.__dict__.get(ATTRIBUTE)
+        into: Counters | None = getattr(self._sender, ATTRIBUTE, None)
         sending: Awaitable[Any] = original(self, *args, **kwargs)
         return sending if into is None else _counted(sending, self, into, str(args[0] if args else kwargs["node_id"]))
 

@@ -113,9 +113,8 @@ def _constructing(adapter: AiokafkaAdapter) -> Callable[..., None]:
         if internal.is_internal(kwargs.get("client_id")):
             adapter.uncount()
         if story is not None:
-            own = vars(producer)
-            own[STORY] = story
-            stack = own.get("_source_traceback")  # kept in asyncio's debug mode, to be printed
+            setattr(producer, STORY, story)
+            stack = getattr(producer, "_source_traceback", None)  # kept in asyncio's debug mode, to be printed
             if stack and stack[-1].filename == construct.__code__.co_filename:
                 stack.pop()
 
@@ -124,20 +123,21 @@ def _constructing(adapter: AiokafkaAdapter) -> Callable[..., None]:
 
 def _start(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
     answer: Awaitable[Any] = (
-        _started(wrapped, producer, args, kwargs) if STORY in vars(producer) else wrapped(*args, **kwargs)
+        _started(wrapped, producer, args, kwargs) if hasattr(producer, STORY) else wrapped(*args, **kwargs)
     )
     return answer
 
 
 async def _started(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     answer = await wrapped(*args, **kwargs)
-    own = vars(producer)
-    story: pipeline.Story | None = own.pop(STORY, None)
+    story: pipeline.Story | None = getattr(producer, STORY, None)
+    if story is not None:
+        delattr(producer, STORY)
     if story is not None and not producer._closed:
         try:
             await story.finish_async(producer)
         except BaseException:  # cancelled: a second start has the story still to tell
-            own[STORY] = story
+            setattr(producer, STORY, story)
             raise
         if producer._closed:  # stopped meanwhile
             pipeline.closing(producer)
