@@ -17,7 +17,7 @@ DEFAULT_BATCH_BYTES = 64 * 1024
 # full batches pay for it at this level in kafka-python, and within this share of the time in aiokafka, which compresses
 # on the event loop; librdkafka does on one thread per broker, and falls to 0.2 to 0.4 of its top speed at any level.
 DEFAULT_GZIP_LEVEL = 3
-DEFAULT_COMPRESSION_SHARE = 0.05
+DEFAULT_COMPRESSION_SHARE = 0.03
 GZIP_BY_DEFAULT = ("kafka-python", "aiokafka")
 MIN_BROKER = {"zstd": (2, 1), "lz4": (0, 10)}
 

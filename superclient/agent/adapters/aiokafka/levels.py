@@ -16,7 +16,7 @@ TAG = "_superclient_level"
 CHOSEN = "_superclient_gzip"
 
 
-BURST = 0.05  # seconds of compressing that a producer may have saved up
+BURST = 0.02  # seconds of compressing that a producer may have saved up
 
 
 class Budget:

@@ -1,7 +1,7 @@
 """Live settings of an AIOKafkaProducer: its accumulator reads codec and batch size anew for every batch.
 
-Nothing here looks into an instance's `__dict__`: from CPython 3.11 on the attributes of an instance whose dict was asked
-for are read more slowly for the rest of its life, and a whole `send` takes a twelfth longer.
+Nothing here looks into an instance's `__dict__`: from CPython 3.11 on the attributes of an instance whose dict was
+asked for are read more slowly for the rest of its life: a `send` takes a twelfth longer.
 
 The linger is not the library's own but `hold`'s: up to 0.13 the library sleeps after each request, which would cap the
 throughput at one batch per linger, and no version can let go of what lingers.

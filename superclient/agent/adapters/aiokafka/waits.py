@@ -20,6 +20,7 @@ MAKE = "_superclient_future"
 class Future(asyncio.Future[Any]):
     """Of one record; it knows its batch weakly, as a future of the library's does not know it at all."""
 
+    __slots__ = ("_superclient_batch",)
     _superclient_batch: "weakref.ref[Any]"
 
     def add_done_callback(self, callback: Any, *args: Any, **kwargs: Any) -> None:
@@ -46,8 +47,15 @@ def possible(loop: Any) -> bool:
 
 def hold(batch: Any, kind: type, by: Any, loop: Any) -> None:
     """Hold this new batch back until somebody waits for one of its records; `kind` is from `telling`."""
+    reference = weakref.ref(batch)
+
+    def make() -> Future:
+        future = Future(loop=loop)
+        future._superclient_batch = reference
+        return future
+
     batch.__class__ = kind
-    setattr(batch, MAKE, functools.partial(_make, weakref.ref(batch), loop))
+    setattr(batch, MAKE, make)
     setattr(batch, HOLD, by)
 
 
@@ -61,18 +69,15 @@ def alone(batch: Any) -> bool:
 def telling(batch_class: Any) -> type:
     """The library's batch, whose futures tell."""
 
-    def append(self: Any, key: Any, value: Any, timestamp_ms: Any, *args: Any, **kwargs: Any) -> Any:
-        if not args and getattr(self, HOLD) is not None:
-            kwargs.setdefault("_create_future", getattr(self, MAKE))
-        return batch_class.append(self, key, value, timestamp_ms, *args, **kwargs)
+    plain = batch_class.append
+
+    def append(self: Any, key: Any, value: Any, timestamp_ms: Any, headers: Any = (), **others: Any) -> Any:
+        # Runs for every record: written out, so that nothing is packed or looked up that need not be.
+        if self._superclient_hold is None:
+            return plain(self, key, value, timestamp_ms, headers=headers, **others)
+        return plain(self, key, value, timestamp_ms, headers=headers, _create_future=self._superclient_future, **others)
 
     return type(batch_class.__name__, (batch_class,), {"append": append, "__module__": batch_class.__module__})
-
-
-def _make(batch: "weakref.ref[Any]", loop: Any) -> Future:
-    future = Future(loop=loop)
-    future._superclient_batch = batch
-    return future
 
 
 def _waits(callback: Callable[..., Any]) -> bool:
