@@ -9,7 +9,8 @@ from tests.environments import environment
 LIBRARIES = ("aiokafka", "confluent-kafka", "kafka-python")
 CODECS = ("cramjam", "zstandard")
 
-# make(name) → producer; send(producer, value) waits for it, post(producer, value) does not; close(producer).
+# make(name) → producer; send(producer, value) waits for it, post(producer, value) does not; serve(producer) is what
+# programs of confluent-kafka do in between; close(producer).
 COMMON = """
 import json, os, sys, threading, time
 where, topic = sys.argv[1:3]
@@ -19,6 +20,9 @@ def text(value):
 
 def threads():
     return [thread.name for thread in threading.enumerate() if thread.name == "superclient"]
+
+def serve(producer):
+    pass
 
 def wait(condition, seconds=20):
     end = time.monotonic() + seconds
@@ -55,6 +59,11 @@ def post(producer, value):
 def send(producer, value):
     producer.produce(topic, text(value))
     assert producer.flush(20) == 0
+
+def serve(producer):
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        producer.poll(0.1)
 
 def close(producer):
     assert producer.flush(20) == 0

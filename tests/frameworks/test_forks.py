@@ -31,6 +31,7 @@ if child == 0:
     os._exit(0)
 os.close(end_of_child)
 send(parent, "parent after")
+serve(parent)
 print(json.dumps(["parent", threads()]), flush=True)
 sys.stdin.readline()
 os.close(told)
@@ -129,8 +130,8 @@ CHILDREN = """
 import multiprocessing
 
 def work(name, told):
-    global producer  # so it is there when the process ends
-    producer = make(name)
+    global mine  # so it is there when the process ends
+    mine = producer = make(name)
     send(producer, name)
     print(json.dumps([name, threads()]), flush=True)
     told.wait(60)
@@ -146,6 +147,7 @@ if __name__ == "__main__":
     for child in children:
         child.start()
     send(producer, "parent after")
+    serve(producer)
     print(json.dumps(["parent", threads()]), flush=True)
     sys.stdin.readline()
     told.set()
