@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 
 from superclient.agent import log
 
-FORK_PATIENCE = 0.05  # seconds that os.fork() may wait for an idle thread to end
+FORK_PATIENCE = 0.2  # seconds that os.fork() may wait for the thread; one in the middle of a report needs some
 
 
 class Heartbeat:

@@ -11,13 +11,21 @@ from typing import Any
 # What belongs to a class and not to its subclasses. A constructor that somebody wrapped must go on to be called: ours
 # keeps the library's count of made-up client ids.
 _ITS_OWN = ("__dict__", "__weakref__", "__doc__", "__module__", "__init__")
+_WRAPPERS = ("_self_wrapper", "_nr_wrapper")  # where wrapt's function wrappers, and New Relic's copy, keep theirs
 _kept: dict[Any, dict[str, Any]] = {}
 
 
 def keep(kind: Any) -> None:
     """Remember how this class is now; the first look counts."""
     if kind is not None:
-        _kept.setdefault(kind, {name: value for name, value in vars(kind).items() if name not in _ITS_OWN})
+        _kept.setdefault(kind, {name: _bare(value) for name, value in vars(kind).items() if name not in _ITS_OWN})
+
+
+def _bare(value: Any) -> Any:
+    """What a tracer that came first has wrapped: they use wrapt, or a copy of it, which the libraries do not."""
+    while any(hasattr(value, mark) for mark in _WRAPPERS):
+        value = value.__wrapped__
+    return value
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import importlib
 import json
 import logging
 import os
@@ -301,9 +302,9 @@ class TestTraces:
         module, name = {
             "kafka-python": ("kafka", "KafkaConsumer"),
             "aiokafka": ("aiokafka", "AIOKafkaConsumer"),
-            "confluent-kafka": ("confluent_kafka", "Consumer"),
+            "confluent-kafka": ("confluent_kafka.cimpl", "Consumer"),
         }[library]
-        original = getattr(__import__(module), name)
+        original = getattr(importlib.import_module(module), name)
 
         class Spy(original):
             def __init__(self, *arguments, **settings):
@@ -313,7 +314,7 @@ class TestTraces:
 
         Spy.__name__ = name
         Spy.__init__.__wrapped__ = original.__init__  # the signature stays visible, as under any decent wrapper
-        monkeypatch.setattr(__import__(module), name, Spy)
+        monkeypatch.setattr(importlib.import_module(module), name, Spy)
         face.last_record(plain(library, kafka.bootstrap), topic, 10)
         assert seen
         assert all(flag and client_id.startswith(CLIENT_ID_PREFIX) for flag, client_id in seen)

@@ -245,6 +245,7 @@ def test_what_the_metadata_tried_to_smuggle_in_is_a_reason() -> None:
         ("kafka-python", "linger.ms", "5", True),
         ("kafka-python", "batch.size", "list", True),
         ("kafka-python", "linger.ms", 5, False),
+        ("kafka-python", "batch.size", 0, False),
     ],
 )
 def test_the_programs_own_mistake_is_its_librarys_to_tell(

@@ -14,8 +14,6 @@ from superclient.agent.adapters.confluent.handles import ATTRIBUTE, Family, Hand
 _HARMLESS = ("poll", "flush", "purge", "list_topics", "cluster_id")  # leave an unused producer unused
 
 MARK = "_superclient_family"
-# Our own place is a slot: as long as an instance's dict was not made, CPython calls a method without looking into it.
-_SLOTS = (ATTRIBUTE, "__dict__", "__weakref__")
 
 Construct = Callable[..., None]
 
@@ -38,12 +36,21 @@ def make(family: Family, construct: Construct, late: bool) -> Any:
         # A class that exists can only be given bases of the same layout, without room for a dict and weak references.
         # What is made of that base itself is therefore made of a subclass which has it.
         public = type("Producer", (family.bare,), {**names, "__slots__": (), "__new__": _new(family)})
-        family.plain = type("Producer", (public,), {**_likeness(family.bare), "__slots__": _SLOTS})
+        family.plain = type("Producer", (public,), {**_likeness(family.bare), "__slots__": _slots(family.bare)})
     else:
-        public = family.plain = type("Producer", (family.bare,), {**names, "__slots__": _SLOTS})
+        public = family.plain = type("Producer", (family.bare,), {**names, "__slots__": _slots(family.bare)})
     family.unused = _variant(family, {name: _unused(family, name) for name in family.methods})
     family.watched = _variant(family, {name: _watched(family, name) for name in family.methods if "produce" in name})
     return public
+
+
+def _slots(bare: Any) -> tuple[str, ...]:
+    """Our own place, and what a base that is somebody's subclass already may have room for.
+
+    It is a slot: as long as an instance's dict was not made, CPython calls a method without looking into it.
+    """
+    room = (("__dict__", bare.__dictoffset__), ("__weakref__", bare.__weakrefoffset__))
+    return (ATTRIBUTE, *(name for name, there in room if not there))
 
 
 def _likeness(bare: Any) -> dict[str, Any]:

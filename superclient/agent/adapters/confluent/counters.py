@@ -57,8 +57,9 @@ class Emissions:
         self._waiting.append(text)
         self._last = text
         self.due = 0.0  # to be worked out where it matters
-        if len(self._waiting) % _WAKE_AT == 0:
-            with guarded(LIBRARY, "waking the heartbeat"):
+        with guarded(LIBRARY, "waking the heartbeat"):
+            pipeline.beating()
+            if len(self._waiting) % _WAKE_AT == 0:
                 pipeline.agent().heartbeat.wake()
 
     def unserved(self) -> int:

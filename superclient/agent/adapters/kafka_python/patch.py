@@ -101,11 +101,18 @@ def _constructing(adapter: KafkaPythonAdapter) -> Callable[..., None]:
 
 
 @unseen
-def _close(wrapped: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _close(
+    wrapped: Any,
+    producer: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    ending: Callable[[], bool] = sys.is_finalizing,
+) -> Any:
     try:
         return wrapped(*args, **kwargs)
     finally:
-        pipeline.closing(producer)
+        if not ending():  # the library's __del__ closes again at the very end, when our modules have no names any more
+            pipeline.closing(producer)
 
 
 def _reportable(config: Mapping[str, Any]) -> dict[str, object]:
