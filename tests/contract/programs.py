@@ -2,7 +2,8 @@
 
 argv: bootstrap servers, topic, number of records. Environment: CONF, a JSON object of the library's own settings. The
 program prints "sent" once everything is acknowledged, then waits for a line on stdin (a polling program polls
-meanwhile), closes its producer the way programs of that library do, and prints "closed".
+meanwhile), closes its producer the way programs of that library do, and prints "closed". With STAY it ends at one more
+line only.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ def event(i):
     return json.dumps({"id": i, "customer": f"customer-{int(seeded.paretovariate(1.2)) % 1000}", "state": "open",
         "page": seeded.choice(["/home", "/cart", "/pay"]), "agent": "Mozilla/5.0 (X11; Linux x86_64)",
         "pad": "x" * 100}).encode()
+def stay():
+    if os.environ.get("STAY"):
+        sys.stdin.readline()
 def told():
-    return bool(select.select([sys.stdin], [], [], 0)[0])
+    return bool(select.select([sys.stdin], [], [], 0)[0]) and sys.stdin.readline() is not None
 """
 
 KAFKA_PYTHON = (
@@ -32,6 +36,7 @@ print("sent", flush=True)
 sys.stdin.readline()
 producer.close()
 print("closed", flush=True)
+stay()
 """
 )
 
@@ -52,6 +57,7 @@ async def main():
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     await producer.stop()
     print("closed", flush=True)
+    stay()
 asyncio.run(main())
 """
 )
@@ -71,6 +77,7 @@ while not told():
 producer.flush()
 del producer
 print("closed", flush=True)
+stay()
 """
 )
 

@@ -213,7 +213,7 @@ def test_a_broker_out_of_reach_neither_blocks_the_loop_nor_prolongs_the_error(fa
     bare, ours = found["true"], found["false"]
     assert ours[0] == bare[0] == "KafkaConnectionError"
     # A shared machine takes the processor away for longer than 5 ms; a wait on the loop would show as 500.
-    assert ours[1] < bare[1] + 0.1
+    assert ours[1] < bare[1] + 0.4  # a loop that waits for the metadata stands still for half a second
     assert ours[2] < bare[2] + 0.4
 
 

@@ -110,7 +110,7 @@ def test_an_awaited_send_does_not_wait_for_a_linger(
     recommend(cluster, linger, topic)
     (one_by_one, together, later), err = run(library, version, AWAITED, cluster, topic, SUPERSTREAM_TOPICS_LIST=topic)
     assert f"linger.ms 0 -> {linger}" in err
-    assert one_by_one < 20 * linger / 1000 / 2
+    assert one_by_one < 20 * linger / 1000  # what twenty waits for the linger take at the least, on any machine
     assert together < max(3.0, linger / 1000 / 2)  # a hundred threads take their time; one after another, 100 lingers
     assert later < max(3.0, linger / 1000 / 2)
     assert cluster.log_bytes(topic).records == 1 + 20 + 100 + 20 + (library == "aiokafka")
