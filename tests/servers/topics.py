@@ -112,7 +112,9 @@ class Topics:
                     if message.error() is None:
                         found.append(_record(message))
                     elif message.error().code() == KafkaError._PARTITION_EOF:
-                        ends.pop(message.partition(), None)
+                        # One that comes before the end is of a fetch that was answered before it was known.
+                        if message.offset() >= ends.get(message.partition(), 0):
+                            ends.pop(message.partition(), None)
                     else:
                         raise KafkaException(message.error())
         finally:
