@@ -81,7 +81,7 @@ SENSITIVE = re.compile(
 )
 MASK = "********"
 _MAX_TEXT = 500
-_SERVER = re.compile(r"(?:[A-Z_]+://)?((?:\[[\w:.%]+\]|[\w.-]+)(?::\d+)?)")
+_SERVER = re.compile(r"(?:[A-Z_]+://)?((?:\[[\w:.%]+\]|[\w.-]+):\d+)")
 
 
 def reportable(configuration: Mapping[str, object]) -> dict[str, object]:
