@@ -7,13 +7,13 @@ counts in another unit (librdkafka's queue.buffering.max.kbytes) is another sett
 
 from collections.abc import Mapping
 
+from superclient import redact
+
 COMPRESSION = "compression.type"
 LEVEL = "compression.level"
 BATCH = "batch.size"
 LINGER = "linger.ms"
 TUNABLE = (COMPRESSION, LEVEL, BATCH, LINGER)
-
-CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 _EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "kafka-python": {
@@ -57,3 +57,11 @@ def canonical_name(library: str, native: str) -> str:
         if native in names:
             return canonical
     return native if library == "confluent-kafka" else native.replace("_", ".")
+
+
+def reportable(library: str, configuration: Mapping[str, object]) -> dict[str, object]:
+    """What of a library's own settings may be reported, by canonical name; no codec (None there) is "none"."""
+    found = redact.reportable({canonical_name(library, name): value for name, value in configuration.items()})
+    if COMPRESSION in found:
+        found[COMPRESSION] = found[COMPRESSION] or "none"
+    return found

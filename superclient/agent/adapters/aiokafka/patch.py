@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from superclient import redact
 from superclient.agent import pipeline
 from superclient.agent.adapters import gzip_level
 from superclient.agent.adapters.aiokafka import counters, hold, internals, levels, retune
@@ -18,7 +17,7 @@ from superclient.agent.adapters.frames import unseen
 from superclient.agent.model import Counters, Plan, ProducerRequest
 from superclient.kafka import internal, pristine
 from superclient.kafka.connection import Connection
-from superclient.kafka.vocabulary import COMPRESSION, LEVEL, canonical_name
+from superclient.kafka.vocabulary import LEVEL, reportable
 
 LIBRARY = "aiokafka"
 SEQUENCE = "_PRODUCER_CLIENT_ID_SEQUENCE"
@@ -50,8 +49,8 @@ class AiokafkaAdapter:
             library_version=_version(),
             client_id=str(getattr(client, "_client_id", None) or written.get("client_id") or ""),
             connection=connection,
-            written=_reportable({name: value for name, value in written.items() if name in self._parameters}),
-            defaults=_reportable({**self._parameters, **_derived(producer)}),
+            written=reportable(LIBRARY, {name: value for name, value in written.items() if name in self._parameters}),
+            defaults=reportable(LIBRARY, {**self._parameters, **_derived(producer)}),
             codecs=frozenset(self._codecs),
             tunable=internals.tunable(producer, self._linger).union([LEVEL] if self._levels else []),
             levels=self._levels,
@@ -166,13 +165,6 @@ def _derived(producer: Any | None) -> dict[str, Any]:
     idempotent = getattr(producer, "_txn_manager", None) is not None
     acks = getattr(getattr(producer, "_sender", None), "_acks", 1)
     return {"acks": "all" if acks == -1 else acks, "enable_idempotence": idempotent}
-
-
-def _reportable(config: Mapping[str, Any]) -> dict[str, object]:
-    found = redact.reportable({canonical_name(LIBRARY, name): value for name, value in config.items()})
-    if COMPRESSION in found:
-        found[COMPRESSION] = found[COMPRESSION] or "none"
-    return found
 
 
 def _version() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from superclient.agent import log
 from superclient.agent.adapters.confluent import conf
-from superclient.kafka.vocabulary import CODECS
+from superclient.contract import CODECS
 
 _HEADER = object.__basicsize__  # of a Python object: what follows is confluent-kafka's own struct
 _WORD = ctypes.sizeof(ctypes.c_void_p)

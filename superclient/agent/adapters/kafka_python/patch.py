@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from superclient import redact
 from superclient.agent import pipeline
 from superclient.agent.adapters import gzip_level
 from superclient.agent.adapters.frames import unseen
@@ -17,7 +16,7 @@ from superclient.agent.adapters.kafka_python import counters, retune, waits
 from superclient.agent.model import Counters, Plan, ProducerRequest
 from superclient.kafka import pristine
 from superclient.kafka.connection import Connection
-from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, canonical_name
+from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, reportable
 
 LIBRARY = "kafka-python"
 
@@ -30,7 +29,7 @@ class KafkaPythonAdapter:
     def __init__(self, producer_class: Any, leveled: bool, waiting: waits.Waits | None) -> None:
         self._class = producer_class
         self._waits = waiting
-        self._defaults = _reportable(producer_class.DEFAULT_CONFIG)
+        self._defaults = reportable(LIBRARY, producer_class.DEFAULT_CONFIG)
         self._codecs = retune.codecs(producer_class)
         self._levels = gzip_level.LEVELS if leveled else {}
 
@@ -43,7 +42,9 @@ class KafkaPythonAdapter:
             library_version=_version(),
             client_id=str(config.get("client_id") or written.get("client_id") or ""),
             connection=connection,
-            written=_reportable({name: value for name, value in written.items() if name in self._class.DEFAULT_CONFIG}),
+            written=reportable(
+                LIBRARY, {name: value for name, value in written.items() if name in self._class.DEFAULT_CONFIG}
+            ),
             defaults=self._defaults,
             codecs=frozenset(self._codecs),
             tunable=frozenset(
@@ -113,13 +114,6 @@ def _close(
     finally:
         if not ending():  # the library's __del__ closes again at the very end, when our modules have no names any more
             pipeline.closing(producer)
-
-
-def _reportable(config: Mapping[str, Any]) -> dict[str, object]:
-    found = redact.reportable({canonical_name(LIBRARY, name): value for name, value in config.items()})
-    if COMPRESSION in found:
-        found[COMPRESSION] = found[COMPRESSION] or "none"
-    return found
 
 
 def _version() -> str:
