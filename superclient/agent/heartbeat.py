@@ -8,6 +8,7 @@ wakes it too.
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
@@ -68,6 +69,8 @@ class Heartbeat:
         self._stopping = True
         self._wakes.put(None)
         thread.join(patience)
+        if not thread.is_alive():
+            _wait_until_gone(thread.native_id)
 
     def run_last(self, work: Callable[[], None], patience: float) -> None:
         """Let the thread do this work and end, and wait for it; a thread in the middle of a read is not waited for
@@ -126,6 +129,17 @@ class Heartbeat:
         except Exception as error:  # the thread outlives any one failure
             log.failure("heartbeat", "a round of reports", error)
             return 60.0
+
+
+def _wait_until_gone(native_id: int | None) -> None:
+    """Wait, for a moment at most, until a thread that was joined is gone for the operating system too.
+
+    os.fork warns by the system's count of threads, and up to CPython 3.12 a join returns a little before that.
+    """
+    task = f"/proc/self/task/{native_id}"
+    end = time.monotonic() + FORK_PATIENCE
+    while os.path.exists(task) and time.monotonic() < end:
+        time.sleep(0.0002)
 
 
 def _forks_unseen() -> bool:

@@ -32,6 +32,13 @@ _CHANCE = (
 _OURS = re.compile(r'^ *File ".*(/superclient/|/wrapt/|superclient .*importlib\._bootstrap)')
 _FRAME = re.compile(r'^ *File "')
 
+# What a program never closed is told of by the garbage collector, in the order in which it finds it: that depends on
+# how many objects were made before, by anybody. The same warnings must be there; their order may differ, and a socket
+# whose transport is told of may be told of itself, where it is found first.
+_LEFT_OPEN = re.compile(r"(?m)^.*: ResourceWarning: .*\n(?:  .*\n)?(?:ResourceWarning: Enable tracemalloc .*\n)?")
+_TRANSPORT = re.compile(r"ResourceWarning: unclosed transport <\w+ fd=(\d+)>")
+_ALL_LEFT_OPEN = re.compile(rf"(?m)(?:{_LEFT_OPEN.pattern[4:]})+")
+
 
 def without_ours(text: str, ours: str = "") -> tuple[str, list[str]]:
     """The text without the agent's lines, and those; `ours` tells how the program's own logging makes them begin."""
@@ -52,10 +59,15 @@ def normal(text: str, names: Mapping[str, str]) -> str:
     """The text with chance replaced; `names` are this run's own (topic, port, pid) → what stands for them."""
     for own, general in sorted(names.items(), key=lambda item: -len(item[0])):
         text = re.sub(rf"(?<!\w){re.escape(own)}(?!\w)", general, text)
-    text = _without_frames(text)
+    text = _without_sockets_of_transports(_without_frames(text))
     for pattern, general in _CHANCE:
         text = pattern.sub(general, text)
-    return text
+    return _ALL_LEFT_OPEN.sub(lambda found: "".join(sorted(_LEFT_OPEN.findall(found[0]))), text)
+
+
+def _without_sockets_of_transports(text: str) -> str:
+    told = tuple(f"unclosed <socket.socket fd={number}," for number in _TRANSPORT.findall(text))
+    return _LEFT_OPEN.sub(lambda found: "" if any(mark in found[0] for mark in told) else found[0], text)
 
 
 def _without_frames(text: str) -> str:
