@@ -29,6 +29,33 @@ def _milliseconds(text: str) -> int:
     return int(text)
 
 
+def _percent(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 100.0:  # NaN too
+        raise ValueError("takes a number from 0 to 100")
+    return number
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        word = text.strip().lower()
+        if word not in words:
+            raise ValueError(f"takes one of {', '.join(words)}")
+        return word
+
+    return read
+
+
+def _codecs(text: str) -> tuple[str, ...]:
+    names = tuple(name.lower() for name in _names(text))
+    if not names or any(name not in CODECS for name in names):
+        raise ValueError(f"takes a comma-separated list of {', '.join(CODECS)}")
+    return names
+
+
 def _codec(text: str) -> str:
     word = text.strip().lower()
     if word not in CODECS:
@@ -82,6 +109,56 @@ VARIABLES = (
         "The codec of the defaults, for every library. Unset: gzip, which every consumer reads, in kafka-python and"
         " aiokafka; none in confluent-kafka, which it would slow down. `zstd` where a team knows its consumers.",
     ),
+    Variable(
+        "SUPERSTREAM_PARTITIONING",
+        _one_of("auto", "default", "sticky"),
+        "auto",
+        "Where records without a key go. `auto` and `sticky`: one partition until a batch is full, where the library's"
+        " own partitioner would choose at random (kafka-python, aiokafka). `default`: as without the agent.",
+    ),
+    Variable(
+        "SUPERSTREAM_LIVE_SWAP",
+        _flag,
+        False,
+        "Lets a confluent-kafka producer that is in use get new settings by a new handle behind the same object.",
+    ),
+    Variable(
+        "SUPERSTREAM_MODE",
+        _one_of("optimize", "observe"),
+        "optimize",
+        "`observe`: plans and reports what it would do, and changes nothing.",
+    ),
+    Variable(
+        "SUPERSTREAM_ROLLOUT_PERCENT",
+        _percent,
+        100.0,
+        "The share of producers to optimise, 0 to 100, chosen by a stable hash of host name and client id; the others"
+        " are observed.",
+    ),
+    Variable(
+        "SUPERSTREAM_EXCLUDE_TOPICS",
+        _names,
+        (),
+        "Topics (globs, comma-separated) whose producers are left as they are.",
+    ),
+    Variable(
+        "SUPERSTREAM_EXCLUDE_CLIENT_IDS",
+        _names,
+        (),
+        "Client ids (globs, comma-separated) of producers to leave as they are.",
+    ),
+    Variable(
+        "SUPERSTREAM_MAX_LINGER_MS",
+        _milliseconds,
+        None,
+        "The longest linger that any recommendation may reach. Unset: 1000, and 100 where a program awaits its sends.",
+    ),
+    Variable(
+        "SUPERSTREAM_ALLOWED_CODECS",
+        _codecs,
+        None,
+        "The codecs that recommendations and defaults may use, comma-separated. Unset: all.",
+    ),
 )
 
 
@@ -97,6 +174,14 @@ class Settings:
     disabled_libraries: tuple[str, ...] = ()
     defaults: bool = True
     default_codec: str | None = None
+    partitioning: str = "auto"
+    live_swap: bool = False
+    mode: str = "optimize"
+    rollout_percent: float = 100.0
+    exclude_topics: tuple[str, ...] = ()
+    exclude_client_ids: tuple[str, ...] = ()
+    max_linger_ms: int | None = None
+    allowed_codecs: tuple[str, ...] | None = None
 
 
 def read(environ: Mapping[str, str]) -> tuple[Settings, tuple[SettingError, ...]]:

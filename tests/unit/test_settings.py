@@ -26,6 +26,12 @@ def test_values_are_read() -> None:
             "SUPERSTREAM_DISABLED_LIBRARIES": "aiokafka, Kafka_Python",
             "SUPERSTREAM_DEFAULTS": "off",
             "SUPERSTREAM_DEFAULT_CODEC": "ZSTD",
+            "SUPERSTREAM_PARTITIONING": "Sticky",
+            "SUPERSTREAM_MODE": "Observe",
+            "SUPERSTREAM_ROLLOUT_PERCENT": "12.5",
+            "SUPERSTREAM_EXCLUDE_TOPICS": "audit-*, pay?",
+            "SUPERSTREAM_MAX_LINGER_MS": "200",
+            "SUPERSTREAM_ALLOWED_CODECS": "LZ4, gzip",
         }
     )
     assert problems == ()
@@ -35,6 +41,9 @@ def test_values_are_read() -> None:
         False,
         "zstd",
     )
+    assert (found.partitioning, found.mode, found.rollout_percent) == ("sticky", "observe", 12.5)
+    assert (found.exclude_topics, found.max_linger_ms) == (("audit-*", "pay?"), 200)
+    assert found.allowed_codecs == ("lz4", "gzip")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +55,14 @@ def test_values_are_read() -> None:
         ("SUPERSTREAM_METADATA_TIMEOUT_MS", "9999999"),
         ("SUPERSTREAM_DEFAULT_CODEC", "brotli"),
         ("SUPERSTREAM_DISABLED_LIBRARIES", "pulsar"),
+        ("SUPERSTREAM_PARTITIONING", "random"),
+        ("SUPERSTREAM_MODE", "dry-run"),
+        ("SUPERSTREAM_ROLLOUT_PERCENT", "101"),
+        ("SUPERSTREAM_ROLLOUT_PERCENT", "nan"),
+        ("SUPERSTREAM_ROLLOUT_PERCENT", "half"),
+        ("SUPERSTREAM_MAX_LINGER_MS", "1s"),
+        ("SUPERSTREAM_ALLOWED_CODECS", "zstd,brotli"),
+        ("SUPERSTREAM_ALLOWED_CODECS", " , "),
     ],
 )
 def test_a_malformed_value_is_named_and_its_default_holds(name: str, text: str) -> None:
