@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from superclient.agent import log
+from superclient.agent import features, log
 from superclient.agent.adapters.aiokafka import internals
 from superclient.agent.adapters.aiokafka.patch import AiokafkaAdapter
 from superclient.kafka.connection import Connection
@@ -18,6 +18,7 @@ CONNECTION = Connection("aiokafka", ("127.0.0.1:9092",), "", {})
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
+    monkeypatch.setattr(features, "_off", {})
     monkeypatch.setattr(log, "warn_once", lambda component, cause, message: said.append(message))
     return said
 
@@ -49,6 +50,7 @@ def test_a_missing_method_turns_its_feature_off(warnings: list[str], feature: st
     without = {name: kind for name, kind in library().items() if name != "SendProduceReqHandler"}
     assert not internals.complete(feature, without)
     assert warnings == [f"this version has no SendProduceReqHandler.do: the agent leaves {feature} alone"]
+    assert ("aiokafka", feature) in {(each.library, each.feature) for each in features.missing()}
 
 
 @pytest.mark.parametrize(

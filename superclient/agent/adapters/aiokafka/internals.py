@@ -6,7 +6,7 @@ from typing import Any
 
 import wrapt
 
-from superclient.agent import log
+from superclient.agent import features
 from superclient.kafka.vocabulary import BATCH, COMPRESSION, LINGER
 
 WAITERS = ("_waiter_future", "_wait_data_future")  # from 0.14 on, up to 0.13
@@ -49,7 +49,7 @@ def complete(feature: str, known: dict[str, Any]) -> bool:
     for owner, names in _HOOKED[feature].items():
         for name in names:
             if not hasattr(known.get(owner), name):
-                _missing(feature, f"{owner}.{name}")
+                features.off("aiokafka", feature, f"{owner}.{name}")
                 return False
     return True
 
@@ -65,7 +65,7 @@ def tunable(producer: Any | None, linger: bool) -> frozenset[str]:
         if setting == LINGER and not any(hasattr(accumulator, name) for name in WAITERS):
             absent.append(WAITERS[0])
         if absent:
-            _missing(setting, f"MessageAccumulator.{absent[0]}")
+            features.off("aiokafka", setting, f"MessageAccumulator.{absent[0]}")
         elif setting != LINGER or linger:
             found.add(setting)
     return frozenset(found)
@@ -90,7 +90,3 @@ def hook_inside(owner: Any, name: str, hooking: Any) -> None:
     method = functools.wraps(original)(hooking(original))
     setattr(method, _WRAPPER, hooking)
     setattr(owner, name, method)
-
-
-def _missing(feature: str, name: str) -> None:
-    log.warn_once("aiokafka", feature, f"this version has no {name}: the agent leaves {feature} alone")

@@ -11,7 +11,7 @@ from typing import Any
 
 import wrapt
 
-from superclient.agent import pipeline
+from superclient.agent import features, pipeline
 from superclient.agent.guard import guarded
 from superclient.agent.model import Counters
 
@@ -19,10 +19,18 @@ ATTRIBUTE = "_superclient_counters"
 MARK = "_self_superclient"  # on the wrapper, where wrapt keeps what is its own: nobody lists it among a class's names
 
 
-def patch(module: ModuleType) -> None:
-    """Hook the class that the producer's module uses for sending, which a reload of that module does not renew."""
-    if not hooked_before(module.Sender, "_create_produce_requests"):
-        hook(module.Sender, "_create_produce_requests", _create)
+def patch(module: ModuleType) -> bool:
+    """Hook the class that the producer's module uses for sending, which a reload of that module does not renew.
+
+    False where this version sends in some other way, and nothing can be counted.
+    """
+    sender = getattr(module, "Sender", None)
+    if not hasattr(sender, "_create_produce_requests"):
+        features.off("kafka-python", "counting", "Sender._create_produce_requests")
+        return False
+    if not hooked_before(sender, "_create_produce_requests"):
+        hook(sender, "_create_produce_requests", _create)
+    return True
 
 
 def hook(owner: Any, name: str, wrapper: Any) -> None:
