@@ -44,6 +44,9 @@ class TopicAdvice:
         reduction: predicted reduction of bytes, percent, 0 to 100.
         daily_bytes: bytes written to the topic a day.
         allow_linger: the program's sends may be delayed by the linger where waiting for them cannot be seen.
+        enabled: False leaves the topic's producers alone.
+        rollout_percentage: the share of its producers, 0 to 100, that the recommendation is for.
+        consumer_group: the group whose lag matters to the topic, "" where none is named.
     """
 
     topic: str
@@ -52,6 +55,9 @@ class TopicAdvice:
     reduction: float = 0.0
     daily_bytes: float = 0.0
     allow_linger: bool = False
+    enabled: bool = True
+    rollout_percentage: float = 100.0
+    consumer_group: str = ""
 
     @property
     def impact(self) -> float:
@@ -70,7 +76,8 @@ class Metadata:
 
 
 def parse_metadata(raw: bytes | None) -> Metadata:
-    """Read a metadata record; unknown fields are ignored, a wrong value of a known optional one gives its default.
+    """Read a metadata record; unknown fields are ignored, a wrong value of a known optional one gives its default
+    (but a rollout that cannot be read is a rollout to nobody).
 
     Raises:
         ContractError: not a JSON object, too large, or `topics_configuration` is not a list. A single broken topic is
@@ -120,7 +127,20 @@ def _topic(entry: object) -> TopicAdvice | None:
         reduction=_number(entry.get("potential_reduction_percentage"), 0.0, 0.0, 100.0),
         daily_bytes=_number(entry.get("daily_writes_bytes"), 0.0, 0.0, 1e18),
         allow_linger=entry.get("allow_linger") is True,
+        enabled=entry.get("enabled", True) is not False,
+        rollout_percentage=_rollout(entry.get("rollout_percentage")),
+        consumer_group=_group(entry.get("consumer_group")),
     )
+
+
+def _rollout(value: object) -> float:
+    """All, where nothing is said; what is said and cannot be read is for nobody, since it was meant as a limit."""
+    return 100.0 if value is None else _number(value, 0.0, 0.0, 100.0)
+
+
+def _group(value: object) -> str:
+    fits = isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
+    return str(value) if fits else ""
 
 
 def _take(key: str, value: object, configuration: dict[str, int | str], refused: dict[str, str]) -> None:
@@ -158,7 +178,9 @@ def _number(value: object, default: float, low: float, high: float) -> float:
             value = float(value)
         except ValueError:
             return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return default
+    if isinstance(value, float) and math.isnan(value):  # an int may be too large to ask
         return default
     return float(min(max(value, low), high))
 

@@ -76,6 +76,15 @@ class Action(str, Enum):
     SET = "set"
     KEPT = "kept"
     REFUSED = "refused"
+    OBSERVED = "observed"  # would have been set
+
+
+class Treatment(str, Enum):
+    """What may be done with a producer, partitioning included: all of it, or nothing but watching and reporting."""
+
+    TUNED = "tuned"
+    OBSERVED = "observed"  # planned for in full, to be told and not done
+    LEFT_ALONE = "left alone"  # excluded, switched off, or not known yet
 
 
 class Origin(str, Enum):
@@ -107,6 +116,7 @@ class Plan:
         topic: the topic whose recommendation decided, or "".
         why: one phrase for the log line and the report, for instance "no metadata topic on the cluster".
         compression_share: of the time, 0 to 1, that compressing may take where it holds up the program (an event loop).
+        treatment: whether the producer may be changed at all, also in ways that are no setting; if not, no `changes`.
     """
 
     changes: Mapping[str, int | str]
@@ -115,6 +125,16 @@ class Plan:
     topic: str = ""
     why: str = ""
     compression_share: float = 1.0
+    treatment: Treatment = Treatment.TUNED
+
+    @property
+    def proposed(self) -> dict[str, object]:
+        """What would have been changed in a producer that is only observed: canonical name → value."""
+        return {reason.name: reason.value for reason in self.reasons if reason.action is Action.OBSERVED}
+
+    def same_effect(self, other: "Plan") -> bool:
+        """Whether a producer is the same under either plan, so that nothing need be done to it."""
+        return self.changes == other.changes and self.treatment is other.treatment
 
 
 @dataclass(slots=True)

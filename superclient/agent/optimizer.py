@@ -1,13 +1,16 @@
 """Decides: request + what is known + settings → Plan, with a reason for every setting set, kept or refused. Pure.
 
-The rules are AGT-30 to AGT-32 and AGT-36: nothing ever lowers batch size or linger; what the program wrote down gives
-way only to a recommendation for its topic; a value that the library, the broker or the program's own limits would not
-bear is refused.
+The rules are AGT-30 to AGT-32, AGT-36 and AGT-65: nothing ever lowers batch size or linger; what the program wrote
+down gives way only to a recommendation for its topic; a value that the library, the broker or the program's own limits
+would not bear is refused; no linger is longer than the operator's ceiling. Whether a producer is to be touched at all
+is `admission`'s to say.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
-from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Reason, State
+from superclient.agent import admission, rollout
+from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Reason, State, Treatment
 from superclient.contract import CODECS, RANGES, TopicAdvice
 from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, TUNABLE
 from superclient.settings import Settings
@@ -19,25 +22,80 @@ DEFAULT_BATCH_BYTES = 64 * 1024
 DEFAULT_GZIP_LEVEL = 3
 DEFAULT_COMPRESSION_SHARE = 0.03
 GZIP_BY_DEFAULT = ("kafka-python", "aiokafka")
+MAX_LINGER_MS, MAX_AWAITED_LINGER_MS = 1000, 100  # ceilings where the operator names none
 MIN_BROKER = {"zstd": (2, 1), "lz4": (0, 10)}
 
 
-def optimize(request: ProducerRequest, topics: Collection[str], advice: Advice, settings: Settings) -> Plan:
-    """The plan for a producer that writes (or may write) these topics, by what is known of its cluster."""
+def optimize(
+    request: ProducerRequest,
+    seen: Collection[str],
+    advice: Advice,
+    settings: Settings,
+    *,
+    place: float = 0.0,
+    awaits: bool = False,
+) -> Plan:
+    """The plan for a producer by what is known of its cluster.
+
+    `seen`: the topics it was seen to write, beside those that the settings say. `place`: its number in rollouts.
+    `awaits`: somebody was seen to wait for its sends.
+    """
+    why = _hands_off(request, seen, advice, settings)
+    if why:
+        return Plan({}, (), Origin.USER, why=why, treatment=Treatment.LEFT_ALONE)
+    plan = _wanted(request, {*seen, *settings.topics_list}, advice, settings, place, awaits)
+    observed = admission.observed(settings, place)
+    return _observed(plan, observed) if observed else plan
+
+
+def _hands_off(request: ProducerRequest, seen: Collection[str], advice: Advice, settings: Settings) -> str:
+    """Why nothing of a producer may be changed; "" where it may."""
     if advice.state is State.UNKNOWN:
-        return _own(advice.why)
+        return advice.why or "nothing is known yet"
     mistake = own_mistake(request)
     if mistake:
-        return _own(f"the program's own {mistake} is not one that {request.library} takes")
+        return f"the program's own {mistake} is not one that {request.library} takes"
     if not advice.metadata.active:
-        return _own("the metadata says active: false")
-    best = most_impactful(topics, advice)
+        return "the metadata says active: false"
+    return admission.left_alone(request, seen, advice, settings)
+
+
+def _wanted(
+    request: ProducerRequest,
+    topics: Collection[str],
+    advice: Advice,
+    settings: Settings,
+    place: float,
+    awaits: bool,
+) -> Plan:
+    """What is best for a producer that writes these topics: a recommendation that is for it too, or defaults."""
+    open_to_it = {topic for topic in topics if not admission.excluded(topic, advice, settings)}
+    waiting = {
+        name: topic.rollout_percentage
+        for name in open_to_it
+        if (topic := advice.metadata.topics.get(name)) and not rollout.within(place, topic.rollout_percentage)
+    }
+    best = most_impactful(open_to_it - waiting.keys(), advice)
     if best is not None:
-        return _judge(request, best.configuration, Origin.RECOMMENDATION, settings, best)
-    if not settings.defaults:
-        return _own("no recommendation, and SUPERSTREAM_DEFAULTS=off")
-    why = advice.why if advice.state is State.ABSENT else "the metadata has no recommendation for its topics"
-    return _judge(request, defaults(request, settings), Origin.DEFAULTS, settings, why=why)
+        plan = _judge(request, best.configuration, Origin.RECOMMENDATION, settings, best, awaits=awaits)
+    elif not settings.defaults:
+        plan = Plan({}, (), Origin.USER, why="no recommendation, and SUPERSTREAM_DEFAULTS=off")
+    else:
+        why = advice.why if advice.state is State.ABSENT else "the metadata has no recommendation for its topics"
+        plan = _judge(request, defaults(request, settings), Origin.DEFAULTS, settings, why=why)
+    later = [
+        Reason("rollout_percentage", Action.REFUSED, percent, f"of topic {name}: this producer's number is {place:g}")
+        for name, percent in sorted(waiting.items())
+    ]
+    return replace(plan, reasons=(*plan.reasons, *later)) if later else plan
+
+
+def _observed(plan: Plan, why: str) -> Plan:
+    """The plan, told and not done."""
+    reasons = tuple(
+        replace(reason, action=Action.OBSERVED) if reason.action is Action.SET else reason for reason in plan.reasons
+    )
+    return replace(plan, changes={}, reasons=reasons, why=f"{plan.why}; {why}", treatment=Treatment.OBSERVED)
 
 
 def own_mistake(request: ProducerRequest) -> str:
@@ -73,10 +131,6 @@ def defaults(request: ProducerRequest, settings: Settings) -> dict[str, int | st
     return {BATCH: DEFAULT_BATCH_BYTES}
 
 
-def _own(why: str) -> Plan:
-    return Plan({}, (), Origin.USER, why=why)
-
-
 def _judge(
     request: ProducerRequest,
     wanted: Mapping[str, int | str],
@@ -84,17 +138,19 @@ def _judge(
     settings: Settings,
     topic: TopicAdvice | None = None,
     why: str = "",
+    awaits: bool = False,
 ) -> Plan:
     changes: dict[str, int | str] = {}
     reasons: list[Reason] = []
+    wanted, capped = _capped(wanted, settings, awaits)
     for name in TUNABLE:
         if name not in wanted:
             continue
         verdict = _verdict(name, wanted[name], request, origin, settings, changes)
-        unseen = _unseen_waiters(name, request, topic)
-        if verdict.action is Action.SET and unseen:
-            verdict = Reason(name, Action.REFUSED, wanted[name], unseen)
-        reasons.append(verdict)
+        against = _unseen_waiters(name, request, topic) or _without_its_codec(name, reasons)
+        if verdict.action is Action.SET and against:
+            verdict = Reason(name, Action.REFUSED, wanted[name], against)
+        reasons.append(replace(verdict, why=f"{verdict.why}; {capped}") if capped and name == LINGER else verdict)
         if verdict.action is Action.SET:
             changes[name] = wanted[name]
     if topic is not None:
@@ -102,6 +158,17 @@ def _judge(
         why = f"recommended for topic {topic.topic}"
     share = DEFAULT_COMPRESSION_SHARE if origin is Origin.DEFAULTS else 1.0
     return Plan(changes, tuple(reasons), origin, topic.topic if topic else "", why, share)
+
+
+def _capped(wanted: Mapping[str, int | str], settings: Settings, awaits: bool) -> tuple[Mapping[str, int | str], str]:
+    """What is wanted with a linger that the operator bears, and what was cut."""
+    linger = wanted.get(LINGER)
+    most, whose = settings.max_linger_ms, "SUPERSTREAM_MAX_LINGER_MS"
+    if most is None:
+        most, whose = (MAX_AWAITED_LINGER_MS, f"{whose} where sends are awaited") if awaits else (MAX_LINGER_MS, whose)
+    if linger is None or int(linger) <= most:
+        return wanted, ""
+    return {**wanted, LINGER: most}, f"{linger} cut to {most} by {whose}"
 
 
 def _verdict(
@@ -119,7 +186,7 @@ def _verdict(
     elif name in request.written and origin is Origin.DEFAULTS:
         kept = "written by the program"
     elif name == COMPRESSION:
-        problem = _codec_problem(str(value), request)
+        problem = _codec_problem(str(value), request, settings)
         kept = "already so" if value == codec_in_force(request) else ""
     elif name == LEVEL and origin is Origin.DEFAULTS and COMPRESSION not in changes:
         kept = "goes with the codec, which stays"
@@ -155,12 +222,20 @@ def _unseen_waiters(name: str, request: ProducerRequest, topic: TopicAdvice | No
     return "confluent-kafka's waiting cannot be seen: needs allow_linger"
 
 
+def _without_its_codec(name: str, reasons: Collection[Reason]) -> str:
+    """Why a level is not for the codec that stays: it was meant for another."""
+    refused = any(reason.name == COMPRESSION and reason.action is Action.REFUSED for reason in reasons)
+    return "goes with the codec, which is refused" if name == LEVEL and refused else ""
+
+
 def codec_in_force(request: ProducerRequest) -> str:
     """The codec the producer would use without the agent; the libraries spell "none" in several ways."""
     return str(request.effective(COMPRESSION) or "none").lower()
 
 
-def _codec_problem(codec: str, request: ProducerRequest) -> str:
+def _codec_problem(codec: str, request: ProducerRequest, settings: Settings) -> str:
+    if settings.allowed_codecs is not None and codec not in settings.allowed_codecs:
+        return "not one of SUPERSTREAM_ALLOWED_CODECS"
     if codec not in request.codecs:
         return f"the library that {codec} needs is not installed"
     oldest = MIN_BROKER.get(codec)

@@ -10,6 +10,7 @@ cannot be told is None or a warning, and the program's producer is as the progra
 """
 
 import os
+import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -17,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from superclient import redact
 from superclient import settings as settings_module
-from superclient.agent import leaving, log, optimizer
+from superclient.agent import leaving, log, optimizer, rollout
 from superclient.agent.adapters.base import Adapter
 from superclient.agent.guard import fail_open, guarded
 from superclient.agent.heartbeat import Heartbeat
 from superclient.agent.metadata import Entry, MetadataStore
-from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest
+from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Treatment
 from superclient.agent.rounds import Rounds
 from superclient.agent.tracker import Tracked, Tracker
 from superclient.kafka import internal, security
@@ -141,15 +142,20 @@ def reconsider(tracked: Tracked, advice: Advice) -> None:
     producer = tracked.ref()
     if producer is None:
         return
+    awaits = False
     with guarded(tracked.adapter.library, "reading a producer's counters"):
         tracked.adapter.refresh(tracked.counters)  # where counting is deferred, topics are seen here
-    news = (advice, tracked.topics())
-    if tracked.considered is not None and tracked.considered[0] is advice and tracked.considered[1] == news[1]:
+        awaits = tracked.adapter.awaits(producer)
+    news = (advice, tracked.topics(), awaits)
+    if tracked.considered is not None and tracked.considered[0] is advice and tracked.considered[1:] == news[1:]:
         return
-    plan = _planned(tracked.request, news[1], advice)
-    if plan.changes == tracked.plan.changes:
+    plan = _planned(tracked.request, news[1], advice, awaits)
+    if plan.same_effect(tracked.plan):
         if plan != tracked.plan:
+            said = plan.proposed == tracked.plan.proposed
             tracked.plan, tracked.info_due = plan, True
+            if not said:
+                _say(tracked)
         tracked.considered = news
         return
     with guarded(tracked.adapter.library, "retuning a producer"):
@@ -172,18 +178,20 @@ def beating() -> None:
     agent().heartbeat.ensure(blocking=False)
 
 
-def _planned(request: ProducerRequest, topics: frozenset[str], advice: Advice) -> Plan:
-    configured = agent().settings.topics_list
-    return optimizer.optimize(request, topics.union(configured), advice, agent().settings)
+def _planned(request: ProducerRequest, seen: frozenset[str], advice: Advice, awaits: bool = False) -> Plan:
+    place = rollout.place(socket.gethostname(), request.client_id)
+    return optimizer.optimize(request, seen, advice, agent().settings, place=place, awaits=awaits)
 
 
 def _say(tracked: Tracked) -> None:
-    """One line per optimised producer at info level; every decision at debug level."""
+    """One line per optimised or observed producer at info level; every decision at debug level."""
     request, plan = tracked.request, tracked.plan
-    if plan.changes and tracked.applied:
-        changes = ", ".join(_change(request.effective(name), name, value) for name, value in plan.changes.items())
-        log.info("optimizer", f"{request.library} producer {request.client_id}: {changes} ({plan.why})")
-    if plan.origin is Origin.DEFAULTS:
+    changes = plan.changes if tracked.applied else {}
+    if changes or plan.proposed:
+        told = ", ".join(_change(request.effective(n), n, value) for n, value in (changes or plan.proposed).items())
+        would = "" if changes else "would change "
+        log.info("optimizer", f"{request.library} producer {request.client_id}: {would}{told} ({plan.why})")
+    if plan.origin is Origin.DEFAULTS and plan.treatment is Treatment.TUNED:
         log.info_once(
             "optimizer", "defaults", f"{plan.why}: sensible defaults; `superclient advise --publish` finds better"
         )

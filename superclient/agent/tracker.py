@@ -48,7 +48,7 @@ class Tracked:
         self.request = request
         self.plan = plan
         self.applied = False
-        self.considered: tuple[Advice, frozenset[str]] | None = None  # what the plan was made of
+        self.considered: tuple[Advice, frozenset[str], bool] | None = None  # what the plan was made of
         self.counters = Counters()
         self.reported = Counters()
         self.created = time.monotonic()

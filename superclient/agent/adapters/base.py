@@ -41,3 +41,7 @@ class Adapter(Protocol):
     def refresh(self, counters: Counters) -> None:
         """Bring counters up to date before they are read, where counting is deferred; else nothing."""
         ...
+
+    def awaits(self, producer: Any) -> bool:
+        """Whether somebody was seen to wait for a record that an added linger held. Asked on the heartbeat's thread."""
+        ...

@@ -23,10 +23,11 @@ _DEFAULT_GROUP = 0  # of a client's connections to one node, the one that record
 class Hold:
     """How long one producer's batches are held, in seconds from their first record; set anywhere, used on the loop."""
 
-    __slots__ = ("_awaited", "_connecting", "_sender", "_timer", "_trusted", "_watches", "seconds")
+    __slots__ = ("_awaited", "_connecting", "_sender", "_timer", "_trusted", "_watches", "seconds", "waited_for")
 
     def __init__(self, sender: Any) -> None:
         self.seconds = 0.0
+        self.waited_for = False  # a record that was held, by somebody
         self._sender = weakref.ref(sender)
         self._timer: asyncio.TimerHandle | None = None
         self._connecting: dict[Any, asyncio.Task[Any]] = {}
@@ -124,6 +125,12 @@ def lengthen(producer: Any, seconds: float) -> None:
         setattr(accumulator, ATTRIBUTE, hold)
     if hold is not None:
         hold.seconds = seconds
+
+
+def awaited(producer: Any) -> bool:
+    """Whether somebody waited for a record that was held."""
+    hold = _of(producer._message_accumulator)
+    return hold is not None and hold.waited_for
 
 
 def finish(producer: Any) -> None:

@@ -78,6 +78,10 @@ class AiokafkaAdapter:
     def refresh(self, into: Counters) -> None:
         """Batches are counted as they are acknowledged; nothing is deferred."""
 
+    def awaits(self, producer: Any) -> bool:
+        """See Adapter.awaits."""
+        return hold.awaited(producer)
+
 
 def patch(module: ModuleType, late: bool = False) -> None:
     """Hook the class in `aiokafka.producer.producer`; early and late are the same, the class object stays."""

@@ -30,6 +30,7 @@ class Future(asyncio.Future[Any]):
             super().add_done_callback(callback, *args, **kwargs)
             if hold is not None:
                 try:
+                    hold.waited_for = True
                     hold.release(batch)
                 except Exception as error:
                     log.failure("aiokafka", "releasing a batch", error)

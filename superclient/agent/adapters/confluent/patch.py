@@ -79,6 +79,10 @@ class ConfluentAdapter:
             with guarded(LIBRARY, "looking after a producer's handles"):
                 found.tend(producer)
 
+    def awaits(self, producer: Any) -> bool:
+        """See Adapter.awaits: it cannot be seen, and its linger is raised only where that is allowed."""
+        return False
+
 
 def patch(module: ModuleType, late: bool = False) -> None:
     """Put our class in the place of `cimpl.Producer`; late, also wherever a module holds the library's own."""

@@ -72,6 +72,10 @@ class KafkaPythonAdapter:
     def refresh(self, into: Counters) -> None:
         """Batches are counted as they are acknowledged; nothing is deferred."""
 
+    def awaits(self, producer: Any) -> bool:
+        """See Adapter.awaits."""
+        return hasattr(producer._accumulator, waits.AWAITED)
+
 
 def patch(module: ModuleType, late: bool = False) -> None:
     """Hook the class in `kafka.producer.kafka`; early and late are the same, the class object stays."""

@@ -24,6 +24,8 @@ ADDED = "_superclient_linger"
 """Seconds of linger that the agent added, on the accumulator."""
 FORESEEN = "_superclient_foreseen"
 """There too, partition → None: its next batch will be waited for; or the future of the batch that was let go for it."""
+AWAITED = "_superclient_awaited"
+"""There too, once somebody waited for a batch that was held."""
 
 _NEEDED = ("FutureProduceResult.wait", "RecordAccumulator.ready", "RecordAccumulator.drain")
 
@@ -54,6 +56,7 @@ class Waits:
             for one in self._senders:
                 sender = one()
                 if sender is not None and _release(sender._accumulator, future):
+                    setattr(sender._accumulator, AWAITED, True)
                     sender.wakeup()
         except Exception as error:
             log.failure("kafka-python", "releasing a batch", error)
