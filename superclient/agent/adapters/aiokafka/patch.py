@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from superclient.agent import pipeline
+from superclient.agent import features, pipeline
 from superclient.agent.adapters import gzip_level
 from superclient.agent.adapters.aiokafka import counters, hold, internals, levels, retune
 from superclient.agent.adapters.frames import unseen
@@ -67,6 +67,7 @@ class AiokafkaAdapter:
 
     def attach(self, producer: Any, into: Counters) -> None:
         """See Adapter.attach."""
+        into.counted = self._counting
         if self._counting:
             counters.attach(producer, into)
 
@@ -92,7 +93,10 @@ def patch(module: ModuleType, late: bool = False) -> None:
     known = internals.classes(module)
     counting, linger = internals.complete("counting", known), internals.complete("linger", known)
     producer_class = module.AIOKafkaProducer
-    adapter = AiokafkaAdapter(producer_class, counting, linger, levels.patch(known))
+    leveled = levels.patch(known)
+    if not leveled:
+        features.off(LIBRARY, LEVEL, "BatchBuilder._build, or no gzip_encode")
+    adapter = AiokafkaAdapter(producer_class, counting, linger, leveled)
     internals.hook(producer_class, "__init__", _constructing(adapter))
     internals.hook(producer_class, "start", _start)
     internals.hook(producer_class, "stop", _stop)

@@ -16,7 +16,7 @@ from superclient.agent.adapters.kafka_python import counters, retune, waits
 from superclient.agent.model import Counters, Plan, ProducerRequest
 from superclient.kafka import pristine
 from superclient.kafka.connection import Connection
-from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, reportable
+from superclient.kafka.vocabulary import COMPRESSION, LEVEL, LINGER, reportable
 
 LIBRARY = "kafka-python"
 
@@ -26,8 +26,9 @@ class KafkaPythonAdapter:
 
     library = LIBRARY
 
-    def __init__(self, producer_class: Any, leveled: bool, waiting: waits.Waits | None) -> None:
+    def __init__(self, producer_class: Any, counting: bool, leveled: bool, waiting: waits.Waits | None) -> None:
         self._class = producer_class
+        self._counting = counting
         self._waits = waiting
         self._defaults = reportable(LIBRARY, producer_class.DEFAULT_CONFIG)
         self._codecs = retune.codecs(producer_class)
@@ -47,12 +48,14 @@ class KafkaPythonAdapter:
             ),
             defaults=self._defaults,
             codecs=frozenset(self._codecs),
-            tunable=frozenset(
-                {COMPRESSION, BATCH, *([LINGER] if self._waits else []), *([LEVEL] if self._levels else [])}
-            ),
+            tunable=self._tunable(producer),
             levels=self._levels,
             broker=broker if isinstance(broker, tuple) else None,
         )
+
+    def _tunable(self, producer: Any | None) -> frozenset[str]:
+        absent = {*(() if self._waits else (LINGER,)), *(() if self._codecs else (COMPRESSION,))}
+        return frozenset(retune.tunable(producer) - absent | ({LEVEL} if self._levels else set()))
 
     def retune(self, producer: Any, request: ProducerRequest, plan: Plan) -> bool:
         """See Adapter.retune."""
@@ -67,7 +70,9 @@ class KafkaPythonAdapter:
 
     def attach(self, producer: Any, into: Counters) -> None:
         """See Adapter.attach."""
-        counters.attach(producer, into)
+        into.counted = self._counting
+        if self._counting:
+            counters.attach(producer, into)
 
     def refresh(self, into: Counters) -> None:
         """Batches are counted as they are acknowledged; nothing is deferred."""
@@ -83,10 +88,10 @@ def patch(module: ModuleType, late: bool = False) -> None:
         return
     pristine.keep(module.KafkaProducer)
     pristine.keep(getattr(sys.modules.get("kafka.consumer.group"), "KafkaConsumer", None))
-    adapter = KafkaPythonAdapter(module.KafkaProducer, retune.patch_levels(), waits.patch(module))
+    counting = counters.patch(module)
+    adapter = KafkaPythonAdapter(module.KafkaProducer, counting, retune.patch_levels(), waits.patch(module))
     counters.hook(module.KafkaProducer, "__init__", _constructing(adapter))
     counters.hook(module.KafkaProducer, "close", _close)
-    counters.patch(module)
 
 
 def _constructing(adapter: KafkaPythonAdapter) -> Callable[..., None]:
