@@ -195,7 +195,7 @@ def test_children_of_multiprocessing(library: str, method: str, python: str, clu
     recommend(cluster, topic, **{"linger.ms": 400})
     program = FACES[library] + CHILDREN.replace("PAUSE", _PAUSE[library])
     arguments = (cluster.bootstrap, topic, method)
-    env = {"SUPERSTREAM_TOPICS_LIST": topic}
+    env = {"SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_MAX_LINGER_MS": "400"}
     with start_program(environment_of_all(python), program, *arguments, env=env) as process:
         assert process.stdout is not None
         said = dict(json.loads(process.stdout.readline()) for _ in range(3))

@@ -170,7 +170,14 @@ asyncio.run(main())
 def test_full_batches_flush_and_stop_do_not_wait_for_a_linger(cluster: Broker, topic: str, version: str) -> None:
     """AGT-34: an added linger caps no throughput: what is full, flushed or stopped for goes out at once."""
     prepare(cluster, topic, linger_ms=5000)
-    program = run(FULL_SPEED, cluster.bootstrap, topic, python=python_with(version), SUPERSTREAM_TOPICS_LIST=topic)
+    program = run(
+        FULL_SPEED,
+        cluster.bootstrap,
+        topic,
+        python=python_with(version),
+        SUPERSTREAM_TOPICS_LIST=topic,
+        SUPERSTREAM_MAX_LINGER_MS="5000",
+    )
     assert "linger.ms 0 -> 5000" in program.stderr
     sending, flushing, stopping = json.loads(program.stdout)
     assert sending < 5  # 300 batches: 25 minutes, were there one batch a linger

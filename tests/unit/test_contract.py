@@ -41,6 +41,43 @@ def test_the_documented_record_is_read() -> None:
     assert topic.configuration == {"compression.type": "zstd", "batch.size": 65536, "linger.ms": 20}
     assert topic.impact == 62.5e9
     assert topic.refused == {}
+    assert (topic.enabled, topic.rollout_percentage, topic.consumer_group) == (True, 100.0, "order-processors")
+
+
+def entry(**fields: Any) -> contract.TopicAdvice:
+    """What is read of a topic's entry with these fields."""
+    return parse_metadata(json.dumps({"topics_configuration": [{"topic_name": "t", **fields}]}).encode()).topics["t"]
+
+
+@given(JSON)
+def test_a_topic_is_disabled_by_false_alone(value: object) -> None:
+    """AGT-64, AGT-36: `enabled` is false, or the topic is like any other."""
+    assert entry(enabled=value).enabled is (value is not False)
+    assert entry().enabled is True
+
+
+@pytest.mark.parametrize(
+    ("value", "percent"),
+    [(25, 25.0), ("12.5", 12.5), (0, 0.0), (100, 100.0), (None, 100.0), (-5, 0.0), (1e99, 100.0), (10**400, 100.0)]
+    + [(bad, 0.0) for bad in ("half", "50%", True, False, [50], {}, float("nan"), "nan")],
+)
+def test_a_rollout_that_cannot_be_read_is_to_nobody(value: object, percent: float) -> None:
+    """AGT-63, AGT-36: it was meant as a limit, so a mistake in it must not be everybody's."""
+    assert entry(rollout_percentage=value).rollout_percentage == percent
+    assert entry().rollout_percentage == 100.0
+
+
+@given(JSON)
+def test_a_rollout_is_always_a_percentage(value: object) -> None:
+    """AGT-63, TST-7: whatever is written there."""
+    assert 0.0 <= entry(rollout_percentage=value).rollout_percentage <= 100.0
+
+
+@given(JSON | st.text(max_size=300))
+def test_a_consumer_group_is_a_short_printable_name(value: object) -> None:
+    """AGT-36, TST-7: or it is not there."""
+    fits = isinstance(value, str) and 0 < len(value) <= contract.MAX_NAME and value.isprintable()
+    assert entry(consumer_group=value).consumer_group == (value if fits else "")
 
 
 @pytest.mark.parametrize(("value", "allowed"), [(True, True)] + [(other, False) for other in (False, None, 1, "true")])

@@ -277,3 +277,71 @@ def test_a_linger_whose_waiters_cannot_be_seen_needs_leave(allowed: bool) -> Non
             "confluent-kafka's waiting cannot be seen: needs allow_linger",
         )
     assert plan(request(), advice).changes == {"batch.size": 65536, "linger.ms": 20}
+
+
+@pytest.mark.parametrize(
+    ("asked", "own", "settings", "awaits", "then", "part"),
+    [
+        (1000, 0, {}, False, 1000, ""),
+        (5000, 0, {}, False, 1000, "5000 cut to 1000 by SUPERSTREAM_MAX_LINGER_MS"),
+        (5000, 0, {}, True, 100, "5000 cut to 100 by SUPERSTREAM_MAX_LINGER_MS where sends are awaited"),
+        (100, 0, {}, True, 100, ""),
+        (5000, 0, {"max_linger_ms": 3000}, True, 3000, "5000 cut to 3000"),
+        (5000, 0, {"max_linger_ms": 9000}, False, 5000, ""),
+        (20, 0, {"max_linger_ms": 0}, False, None, "20 cut to 0"),
+        (5000, 2000, {}, False, None, "already larger; 5000 cut to 1000"),
+        (5000, 500, {}, True, None, "already larger; 5000 cut to 100"),
+    ],
+)
+def test_no_recommendation_passes_the_ceiling_of_the_linger(
+    asked: int, own: int, settings: dict[str, Any], awaits: bool, then: int | None, part: str
+) -> None:
+    """AGT-65: cut, not refused, and said; a longer linger of the program's own is never cut."""
+    decided = optimize(
+        request(written={"linger.ms": own}), ("orders",), known(linger_ms=asked), Settings(**settings), awaits=awaits
+    )
+    assert decided.changes.get("linger.ms") == then
+    reason = why(decided, "linger.ms")[1]
+    assert part in reason
+    assert part or "cut" not in reason
+
+
+@given(
+    own=st.integers(0, 10**5),
+    asked=st.integers(0, 9 * 10**5),
+    ceiling=st.none() | st.integers(0, 60_000),
+    awaits=st.booleans(),
+)
+def test_a_linger_is_between_the_programs_own_and_the_ceiling(
+    own: int, asked: int, ceiling: int | None, awaits: bool
+) -> None:
+    """AGT-65, AGT-31: what is set is above the program's own, and neither above what was asked for nor the ceiling."""
+    patient = request(written={"linger.ms": own, "delivery.timeout.ms": 10**7})
+    decided = optimize(patient, ("orders",), known(linger_ms=asked), Settings(max_linger_ms=ceiling), awaits=awaits)
+    most = ceiling if ceiling is not None else 100 if awaits else 1000
+    assert decided.changes == ({"linger.ms": min(asked, most)} if min(asked, most) > own else {})
+
+
+def test_only_allowed_codecs_are_chosen() -> None:
+    """AGT-65: another one is refused with its reason, recommended or by default, and the level goes with its codec."""
+    leveled = request(
+        tunable=request().tunable | {"compression.level"}, levels={"gzip": (1, 9), "zstd": (-1, 22), "none": (0, 9)}
+    )
+    refused = (Action.REFUSED, "not one of SUPERSTREAM_ALLOWED_CODECS")
+    advice = known(compression_type="zstd", compression_level=6, batch_size=65536)
+    decided = plan(leveled, advice, allowed_codecs=("gzip", "none"))
+    assert decided.changes == {"batch.size": 65536}
+    assert why(decided, "compression.type") == refused
+    assert why(decided, "compression.level") == (Action.REFUSED, "goes with the codec, which is refused")
+    assert plan(leveled, advice, allowed_codecs=("zstd",)).changes["compression.type"] == "zstd"
+    for settings in ({}, {"default_codec": "gzip"}):
+        by_default = plan(leveled, ABSENT, allowed_codecs=("lz4",), **settings)
+        assert by_default.changes == {"batch.size": DEFAULT_BATCH_BYTES}
+        assert why(by_default, "compression.type") == refused
+    assert plan(leveled, ABSENT, allowed_codecs=("gzip",)).changes["compression.type"] == "gzip"
+
+
+def test_an_allowed_list_leaves_the_programs_own_codec() -> None:
+    """AGT-65: it binds recommendations, not the program."""
+    decided = plan(request(written={COMPRESSION: "zstd"}), known(compression_type="zstd"), allowed_codecs=("gzip",))
+    assert why(decided, COMPRESSION) == (Action.KEPT, "already so")
