@@ -25,6 +25,7 @@ _CHANCE = (
     (re.compile(r"(?m)^.*Coordinator load in progress.*\n"), ""),  # the broker's first transaction
     (re.compile(r"rdkafka#producer-\d+"), "rdkafka#producer-N"),
     (re.compile(r"\bThread-\d+"), "Thread-N"),
+    (re.compile(r"\bTask-\d+"), "Task-N"),  # aiokafka makes one for each request, of which full batches need fewer
 )
 
 # A frame of ours in a traceback is accepted: the agent's wrappers are between the program and the library, and hiding

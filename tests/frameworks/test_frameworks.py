@@ -1,0 +1,144 @@
+"""AGT-29: programs on frameworks that bring a producer of their own cannot tell that there is an agent, and gain by it.
+
+Each framework is really installed, in an environment of its own, and pinned here: what it makes of its Kafka library
+changes from version to version.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from tests.differential.program import read
+from tests.differential.runner import CODEC, Outcome, Pair, Run, arms, compare, proceed
+from tests.environments import environment
+from tests.frameworks.reports import counted, recommend
+from tests.servers import Broker, wait_for
+
+PYTHON = "3.12"
+COUNT = 100
+PROGRAMS = Path(__file__).parent / "programs"
+
+AIOKAFKA = ("aiokafka==0.14.0", "cramjam==2.11.0")
+FASTSTREAM = ("faststream[kafka,confluent]==0.7.8", "confluent-kafka==2.16.1", *AIOKAFKA)
+CELERY = ("celery==5.7.0", "kombu[confluentkafka]==5.7.0", "confluent-kafka==2.15.1")
+
+
+@dataclass(frozen=True)
+class Framework:
+    """What to install for a program, and whether its library lets every record be counted without being asked."""
+
+    packages: Sequence[str]
+    counts: bool
+
+
+FRAMEWORKS = {
+    "faststream_aiokafka": Framework(FASTSTREAM, counts=True),
+    "faststream_confluent": Framework(FASTSTREAM, counts=False),
+    "faust_worker": Framework(("faust-streaming==0.15.3", *AIOKAFKA), counts=True),
+    "quix_streams": Framework(("quixstreams==3.28.1", "confluent-kafka==2.12.2"), counts=False),
+    "kombu_queue": Framework(CELERY, counts=False),
+    "celery_tasks": Framework(CELERY, counts=False),
+    "fastapi_service": Framework(("fastapi==0.165.0", "uvicorn==0.54.0", *AIOKAFKA), counts=True),
+}
+OTHERS = [
+    pytest.param(name, python, marks=pytest.mark.matrix_full)
+    for name in FRAMEWORKS
+    for python in ("3.10", "3.11", "3.13")
+]
+
+# What differs between any two runs: identifiers made by chance, and kombu's of the sending process.
+CHANCE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\bgen\d+@")
+
+
+@pytest.mark.parametrize(("name", "python"), [*((name, PYTHON) for name in FRAMEWORKS), *OTHERS])
+@pytest.mark.usefixtures("coordinator")
+def test_a_framework(name: str, python: str, cluster: Broker) -> None:
+    """AGT-29: the same output, exit status and records as without the agent; optimised, and reported on."""
+    framework = FRAMEWORKS[name]
+    topics = _topics(cluster, name)
+    recommend(cluster, topics[1])
+
+    program = read(PROGRAMS / f"{name}.py")
+    both = arms(environment(python, framework.packages, constrained=False))
+    pair = compare(program, cluster, topics, _once_reported(cluster, name), both=both, timeout=60)
+
+    found = _alike(pair, topics).differences()
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
+    assert [len(run.records) for run in (pair.bare, pair.agent)] == [COUNT, COUNT]
+    assert [cluster.log_bytes(topic).codecs for topic in topics] == [{"none"}, {CODEC}]
+    for report in _last(cluster, name):
+        assert topics[1] in report["topics"]
+        assert _codec(report) == CODEC
+        assert report["optimized_configuration"]["linger.ms"] == 20
+    if framework.counts:
+        wait_for(lambda: counted(cluster.reports(), name) >= COUNT, "every record is reported")
+
+
+def _topics(cluster: Broker, name: str) -> tuple[str, str]:
+    """One for each arm, of equal length: frameworks print their names in columns."""
+    stem = f"{name.replace('_', '-')}-{os.urandom(3).hex()}"
+    return cluster.create_topic(f"{stem}-one"), cluster.create_topic(f"{stem}-two")
+
+
+@pytest.fixture(scope="module")
+def coordinator(kafka: Broker) -> None:
+    """The first group that a broker sees has to wait for one, which some libraries complain about."""
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "first", "log_level": 0})
+    topic = kafka.create_topic("first")
+
+    def answers() -> bool:
+        try:
+            consumer.committed([TopicPartition(topic, 0)], timeout=5)
+        except KafkaException:
+            return False
+        return True
+
+    wait_for(answers, "a coordinator", 60)
+    consumer.close()
+
+
+def _once_reported(cluster: Broker, client: str) -> Callable[[Sequence[Run]], None]:
+    """Lets both programs go on once the agent's has been reported as optimised."""
+
+    def between(runs: Sequence[Run]) -> None:
+        wait_for(
+            lambda: any(_codec(report) == CODEC for report in _last(cluster, client)),
+            lambda: f"reported as optimised: {_last(cluster, client)} {runs[1].stderr}",
+        )
+        proceed(runs)
+
+    return between
+
+
+def _codec(report: dict[str, Any]) -> str:
+    return str(report["optimized_configuration"]["compression.type"])
+
+
+def _alike(pair: Pair, topics: tuple[str, str]) -> Pair:
+    """The two outcomes, without what differs by chance and without their time, which a busy machine decides."""
+    bare, agent = (_general(run, topic) for run, topic in zip((pair.bare, pair.agent), topics, strict=True))
+    return replace(pair, bare=bare, agent=agent)
+
+
+def _general(run: Outcome, topic: str) -> Outcome:
+    records = [
+        replace(one, value=CHANCE.sub("CHANCE", (one.value or b"").decode().replace(topic, "TOPIC")).encode())
+        for one in run.records
+    ]
+    text = {name: CHANCE.sub("CHANCE", getattr(run, name)) for name in ("stdout", "stderr")}
+    return replace(run, records=records, seconds=0.0, **text)
+
+
+def _last(cluster: Broker, client: str) -> list[dict[str, Any]]:
+    """The last report of each of the client's producers."""
+    reports = sorted(cluster.reports(), key=lambda report: report["sequence"])
+    return list({one["superstream_client_uid"]: one for one in reports if one["client_id"] == client}.values())
