@@ -9,7 +9,7 @@ is `admission`'s to say.
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from superclient.agent import admission, rollout
+from superclient.agent import admission, rollout, routing
 from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Reason, State, Treatment
 from superclient.contract import CODECS, RANGES, TopicAdvice
 from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, TUNABLE
@@ -42,10 +42,17 @@ def optimize(
     """
     why = _hands_off(request, seen, advice, settings)
     if why:
-        return Plan({}, (), Origin.USER, why=why, treatment=Treatment.LEFT_ALONE)
+        return own_plan(request, why)
     plan = _wanted(request, {*seen, *settings.topics_list}, advice, settings, place, awaits)
+    plan = routing.routed(plan, request, settings)
     observed = admission.observed(settings, place)
     return _observed(plan, observed) if observed else plan
+
+
+def own_plan(request: ProducerRequest, why: str) -> Plan:
+    """Nothing of the producer may be changed: the program's own settings, each kept for this reason."""
+    kept = tuple(Reason(name, Action.KEPT, request.effective(name), why) for name in TUNABLE if name in request.tunable)
+    return Plan({}, kept, Origin.USER, why=why, treatment=Treatment.LEFT_ALONE)
 
 
 def _hands_off(request: ProducerRequest, seen: Collection[str], advice: Advice, settings: Settings) -> str:

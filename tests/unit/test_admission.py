@@ -94,6 +94,9 @@ def test_a_producer_is_excluded_by_its_client_id(globs: tuple[str, ...], left: b
     assert decided.treatment is (Treatment.LEFT_ALONE if left else Treatment.TUNED)
     if left:
         assert "SUPERSTREAM_EXCLUDE_CLIENT_IDS" in decided.why
+        assert [(one.name, one.action, one.why) for one in decided.reasons] == [
+            (name, Action.KEPT, decided.why) for name in ("compression.type", "batch.size", "linger.ms")
+        ]
 
 
 @pytest.mark.parametrize(
