@@ -51,6 +51,12 @@ def arms(peer: bool = True) -> list[Arm]:
 
 def run(arm: Arm, program: str, job: Mapping[str, Any], timeout: float = 60.0) -> dict[str, Any] | str:
     """The program's result, its last JSON line; text where there is none: "> 60 s", or "fails" (the peer's alone)."""
+    said = run_all(arm, program, job, timeout)
+    return said if isinstance(said, str) else said[-1]
+
+
+def run_all(arm: Arm, program: str, job: Mapping[str, Any], timeout: float) -> list[dict[str, Any]] | str:
+    """The same for a program that has several results: each of its JSON lines."""
     env = {"PYTHONHASHSEED": "0", **arm.env, "SUPERSTREAM_TOPICS_LIST": str(job.get("topic", ""))}
     try:
         done = run_program(arm.python, PROGRAMS / f"{program}.py", json.dumps(job), env=env, timeout=timeout)
@@ -58,7 +64,7 @@ def run(arm: Arm, program: str, job: Mapping[str, Any], timeout: float = 60.0) -
         return f"> {timeout:g} s"
     results = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode == 0 and results:
-        return json.loads(results[-1])
+        return [json.loads(line) for line in results]
     said = f"{program} failed in arm {arm.name}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
     if arm.name != OTHER:
         raise RuntimeError(said)
@@ -145,11 +151,13 @@ def configured(library: str, plan: Mapping[str, Any]) -> dict[str, Any]:
     return {names[name]: value for name, value in plan.items()}
 
 
-def options(doc: str | None) -> argparse.Namespace:
-    """The command line that every program takes."""
+def options(doc: str | None, **flags: str) -> argparse.Namespace:
+    """The command line that every program takes; `flags` are a program's own, by name, with what they do."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a first idea in a fraction of the time")
     parser.add_argument("--no-peer", action="store_true", help=f"leave {PEER} out")
+    for name, meaning in flags.items():
+        parser.add_argument(f"--{name}", action="store_true", help=meaning)
     return parser.parse_args()
 
 

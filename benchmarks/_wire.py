@@ -1,10 +1,10 @@
-"""Sending events to a real broker from every arm, and what the broker wrote; used by throughput and wire."""
+"""Sending records to a real broker from every arm, and what the broker wrote; used by throughput, wire and sweep."""
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from benchmarks._harness import Arm, recommendation, run
-from benchmarks.programs.events import events
+from benchmarks._harness import Arm, recommendation, run, run_all
 from tests.servers import Broker
 
 PARTITIONS = 4
@@ -21,25 +21,37 @@ def deliver(kafka: Broker, arm: Arm, job: dict[str, Any], plan: dict[str, Any] |
     try:
         kafka.publish_metadata(recommendation(plan or {}, *([topic] if plan else [])))
         said = run(arm, "send", {**job, "bootstrap": kafka.bootstrap, "topic": topic}, LIMIT)
-        if isinstance(said, str):
-            return said
-        log = kafka.log_bytes(topic)
-        if log.records != job["records"] + 1:
-            raise RuntimeError(f"{arm.name}: {log.records} of {job['records'] + 1} records arrived")
-        return {
-            "rate": job["records"] / said["seconds"],
-            "cpu": said["cpu"] / job["records"] * 1e6,
-            "bytes": log.bytes / log.records,
-            "raw": log.bytes / raw_bytes(job["records"]),
-            "batches": len(log.batches),
-            "codecs": sorted(log.codecs),
-        }
+        return said if isinstance(said, str) else _figures(kafka, topic, said)
     finally:
         kafka.delete_topics(topic)
 
 
-def raw_bytes(records: int) -> int:
-    """The bytes of the values that programs/send.py sends, as they are before any batch is made of them."""
-    sizes = [len(value) for value in events(min(records, 20_000))]
-    whole, rest = divmod(records, len(sizes))
-    return whole * sum(sizes) + sum(sizes[:rest])
+def deliver_all(kafka: Broker, arm: Arm, jobs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Many runs one after the other in one process that knows no agent, each into a topic of its own."""
+    topics = [kafka.create_topic(f"events-{next(_numbers)}", PARTITIONS) for _ in jobs]
+    try:
+        filled = [
+            {**job, "bootstrap": kafka.bootstrap, "topic": topic} for job, topic in zip(jobs, topics, strict=True)
+        ]
+        said = run_all(arm, "send", {"jobs": filled}, LIMIT * len(jobs))
+        if isinstance(said, str):
+            raise RuntimeError(f"{len(jobs)} runs took {said}")
+        return [_figures(kafka, topic, one) for topic, one in zip(topics, said, strict=True)]
+    finally:
+        kafka.delete_topics(*topics)
+
+
+def _figures(kafka: Broker, topic: str, said: dict[str, Any]) -> dict[str, Any]:
+    log = kafka.log_bytes(topic)
+    if log.records != said["records"] + 1:  # and the one that warmed up
+        raise RuntimeError(f"{topic}: {log.records} of {said['records'] + 1} records arrived")
+    return {
+        "rate": said["records"] / said["seconds"],
+        "cpu": said["cpu"] / said["records"] * 1e6,
+        "bytes": log.bytes / log.records,
+        "raw": log.bytes / said["raw"],
+        "batches": len(log.batches),
+        "requests": len(log.batches) / log.records,
+        "waited": None if said["waited"] is None else said["waited"] * 1000,
+        "codecs": sorted(log.codecs),
+    }

@@ -8,8 +8,8 @@ import sys
 
 from benchmarks._harness import options
 
-NAMES = ("start", "calls", "construct", "memory", "throughput", "wire")
-SEPARATE = ("codecs",)  # a question asked once, not a figure of every release
+NAMES = ("start", "calls", "construct", "memory", "throughput", "wire", "chosen")
+SEPARATE = ("codecs", "sweep")  # questions asked once, not figures of every release
 
 
 def main() -> int:

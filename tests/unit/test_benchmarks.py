@@ -1,14 +1,19 @@
 """The benchmarks start, and count right; what they measure is for people to read, nothing here is timed."""
 
+import importlib
 import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 import benchmarks.all as everything
-from benchmarks import _report, _statistics, throughput, wire
+from benchmarks import _design, _pictures, _report, _statistics, _svg, chosen, sweep, throughput, wire
 from benchmarks._harness import BARE, LIBRARIES, OTHER, OURS, Arm, Results, configured, interleave, turns
 from benchmarks.programs.events import events
 
@@ -124,3 +129,157 @@ def test_a_plan_by_hand_is_what_a_program_would_write(library: str) -> None:
     assert ("batch.size" in settings) is False
     assert len(configured(library, wire.PLAN)) == 3
     assert set(throughput.RECORDS) == set(LIBRARIES)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """programs/records.py, which is no package's: the programs stand alone in their folder."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "programs"))
+    return importlib.import_module("records")
+
+
+@pytest.mark.parametrize(("kind", "size"), [("json", 286), ("avro", 65), ("log", 141), ("compressed", 800)])
+def test_records_of_each_kind_are_the_same_every_time_and_of_the_promised_size(
+    made: ModuleType, kind: str, size: int
+) -> None:
+    """AGT-32: four kinds of records; every run sends the same bytes, and no two records are alike."""
+    some = made.records(kind, 800)
+    assert some == made.records(kind, 800)
+    assert len(set(some)) == 800
+    assert sum(map(len, some)) / 800 == pytest.approx(size, rel=0.1)
+    assert (*made.KINDS,) == _design.KINDS
+    assert len(set(made.keys(800))) > 100
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [("json", 0.1, 0.3), ("avro", 0.3, 0.8), ("log", 0.1, 0.4)])
+def test_records_compress_as_real_ones_do(made: ModuleType, kind: str, least: float, most: float) -> None:
+    """Text to a fraction, binary less, and what is compressed already hardly at all."""
+    block = b"".join(made.records(kind, 500))
+    assert least < len(zlib.compress(block, 6)) / len(block) < most
+    noise = b"".join(made.records("compressed", 100))
+    assert len(zlib.compress(noise, 6)) / len(noise) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("number", "encoded"), [(0, "00"), (-1, "01"), (1, "02"), (63, "7e"), (64, "8001"), (-65, "8101")]
+)
+def test_a_long_is_written_as_avro_does(made: ModuleType, number: int, encoded: str) -> None:
+    """The examples of the Avro specification, and its first number of two bytes."""
+    assert made.varint(number).hex() == encoded
+
+
+def test_the_sweep_covers_what_was_asked_for() -> None:
+    """AGT-32: every library, four kinds, three rates, awaited or not; codec, level, batch size and linger vary."""
+    whole = _design.groups()
+    combinations = {(group.library, group.kind, group.rate, group.awaited) for group in whole}
+    assert len(combinations) == len(whole) == len(LIBRARIES) * 4 * 3 * 2
+    for library in LIBRARIES:
+        mine = {point for group in whole if group.library == library for point in group.points}
+        assert {"none", "gzip", "lz4", "snappy", "zstd"} - {point.codec for point in mine} <= {"none"}
+        assert {1, 3, 6, 9} <= {point.level for point in mine if point.codec == "gzip"}
+        assert {16, 64, 256} <= {point.batch for point in mine}
+        assert {0, 5, 20, 100} <= {point.linger for point in mine}
+
+
+def test_the_sweep_ends_in_time() -> None:
+    """A fraction of the product: by what its runs should take, below half an hour, quick below four minutes."""
+
+    def seconds(quick: bool) -> float:
+        found = 0.0
+        for group in _design.groups(quick):
+            each = group.rounds * (group.seconds + 0.3) * len(_design.sequence(group.points, 0))
+            found += each / (len(LIBRARIES) if group.rate and not group.awaited else 1)
+        return found
+
+    assert seconds(quick=False) < 1800
+    assert seconds(quick=True) < 240
+
+
+@pytest.mark.parametrize("turn", [0, 1, 5])
+def test_each_point_runs_between_two_runs_of_the_librarys_own(turn: int) -> None:
+    """What slows the machine for a while slows a point and what it is compared with."""
+    points = _design.points("aiokafka", "json", 2000, False)
+    order = _design.sequence(points, turn)
+    assert order[0] == order[-1] == _design.LIBRARYS_OWN
+    assert sorted(map(repr, points)) == sorted(repr(point) for point in order if point != _design.LIBRARYS_OWN)
+    for position, point in enumerate(order):
+        before, after = _design.beside(order, position)
+        assert order[before] == order[after] == _design.LIBRARYS_OWN
+        assert after - before <= 5
+        assert (before == after) is (point == _design.LIBRARYS_OWN)
+
+
+def test_a_run_is_compared_with_its_neighbours() -> None:
+    """Twice the CPU time of the mean of before and after is 2, whatever the machine did later."""
+    order = [_design.LIBRARYS_OWN, _design.Point("zstd"), _design.LIBRARYS_OWN]
+    said = [{"cpu": cpu, "rate": 10.0, "raw": 1.0, "requests": 0.1, "waited": None} for cpu in (1.0, 4.0, 3.0)]
+    first, between, last = sweep.compared(order, said)
+    assert (first["cpu_ratio"], between["cpu_ratio"], last["cpu_ratio"]) == (1.0, 2.0, 1.0)
+    assert between["waited_ratio"] is None
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_point_is_written_as_the_library_takes_it(library: str) -> None:
+    """gzip's level is a setting in librdkafka alone; the Python libraries are made to take it."""
+    job = _design.Point("gzip", 3, 64, 20).job(library)
+    assert len(job["settings"]) == (4 if library == "confluent-kafka" else 3)
+    assert job.get("gzip_level") == (None if library == "confluent-kafka" else 3)
+    assert _design.Point("gzip", 3, 64, 20).label == "gzip-3, 64 KiB, 20 ms"
+
+
+RATIOS = ("cpu_ratio", "rate_ratio", "waited_ratio")
+
+
+def _rows() -> list[dict[str, Any]]:
+    """What a sweep of made-up figures would have found."""
+    figures = {"raw": 0.3, "requests": 0.1, "cpu": 40.0, "rate": 9.0, "waited": 5.0, **dict.fromkeys(RATIOS, 1.0)}
+    return [
+        sweep.summary(group, point, [figures])
+        for group in _design.groups()
+        for point in (_design.LIBRARYS_OWN, *group.points)
+    ]
+
+
+def test_pictures_are_drawn_from_the_results(tmp_path: Path) -> None:
+    """AGT-32: the docs show the curves; each picture is small, well-formed, for light and dark, with all libraries."""
+    written = _pictures.draw(_rows(), tmp_path)
+    assert [path.stem for path in written] == list(_pictures.PAINTED)
+    for path in written:
+        text = path.read_text()
+        assert len(text) < 100_000
+        assert "prefers-color-scheme: dark" in text
+        shown = [node.text for node in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")]
+        assert set(LIBRARIES) <= set(shown)
+        assert len(list(ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}circle"))) >= 6
+
+
+def test_nothing_measured_is_nothing_drawn(tmp_path: Path) -> None:
+    """A quick sweep leaves groups out; an empty picture would only mislead."""
+    assert _pictures.draw([], tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("largest", "top", "step"), [(1.05, 1.2, 0.2), (0.29, 0.3, 0.05), (340.0, 400.0, 100.0), (6.0, 6.0, 1.0)]
+)
+def test_a_scale_ends_at_a_round_number(largest: float, top: float, step: float) -> None:
+    """Three to six lines, at 1, 2 or 5 times a power of ten."""
+    assert _svg._scale(largest) == (pytest.approx(top), pytest.approx(step))
+
+
+def test_the_pictures_of_the_docs_are_all_shown() -> None:
+    """docs/defaults.md shows every picture that a sweep draws, and none is left over."""
+    page = (ROOT / "docs" / "defaults.md").read_text()
+    drawn = {path.stem for path in (ROOT / "docs" / "pictures").glob("*.svg")}
+    assert set(_pictures.PAINTED) == drawn
+    assert all(f"pictures/{name}.svg" in page for name in drawn)
+
+
+def test_ours_is_compared_with_the_best_of_each_round() -> None:
+    """Within 5 % of the best point: not of the one that was best on average."""
+    found = Results(
+        {"a": [{"bytes": 3.0}, {"bytes": 1.0}], "b": [{"bytes": 2.0}, {"bytes": 4.0}], OURS: [{"bytes": 2.0}] * 2}
+    )
+    best = chosen.least(found, ["a", "b"], "bytes")
+    assert best.of(BARE, "bytes") == [2.0, 1.0]
+    assert best.of(OURS, "bytes") == [2.0, 2.0]
+    assert all(chosen.candidates(library) for library in LIBRARIES)
