@@ -9,7 +9,29 @@ from superclient import _boot
 __version__ = "0.1.0"
 
 # Public names and the modules that define them, imported on first use (PEP 562): the start of every Python stays cheap.
-_PUBLIC: dict[str, str] = {}
+_PUBLIC = {
+    "ClusterStatus": "superclient.agent.answers",
+    "Explanation": "superclient.agent.answers",
+    "LibraryStatus": "superclient.agent.answers",
+    "Setting": "superclient.agent.answers",
+    "Status": "superclient.agent.answers",
+    "FeatureOff": "superclient.agent.features",
+    "deactivate": "superclient.agent.control",
+    "explain": "superclient.agent.control",
+    "status": "superclient.agent.control",
+}
+
+TYPE_CHECKING = False  # typing's own flag would cost the import of typing
+if TYPE_CHECKING:
+    from superclient.agent.answers import ClusterStatus as ClusterStatus
+    from superclient.agent.answers import Explanation as Explanation
+    from superclient.agent.answers import LibraryStatus as LibraryStatus
+    from superclient.agent.answers import Setting as Setting
+    from superclient.agent.answers import Status as Status
+    from superclient.agent.control import deactivate as deactivate
+    from superclient.agent.control import explain as explain
+    from superclient.agent.control import status as status
+    from superclient.agent.features import FeatureOff as FeatureOff
 
 _boot.activate()
 

@@ -1,7 +1,8 @@
-"""The errors that superclient raises to people who call it; the agent inside a program raises none of them.
+"""The errors that superclient raises to people who call it; what the agent does by itself raises none of them.
 
 SuperclientError
 ├── SettingError          a SUPERSTREAM_* variable that does not parse (also a ValueError)
+├── NotTracked            an object that is no producer the agent watches (also a LookupError)
 ├── ContractError         a record of superstream.metadata_v1 that is not what it should be (also a ValueError)
 └── ClusterError          a small read or write of our own that did not work
     ├── Unreachable       nobody answered in time
@@ -16,6 +17,10 @@ class SuperclientError(Exception):
 
 class SettingError(SuperclientError, ValueError):
     """A setting that does not parse; the message names the variable, what it holds and what it takes."""
+
+
+class NotTracked(SuperclientError, LookupError):
+    """The agent does not watch this object; the message says why that may be."""
 
 
 class ContractError(SuperclientError, ValueError):

@@ -21,6 +21,7 @@ class Heartbeat:
     """A daemon thread that exists while it is needed."""
 
     def __init__(self, beat: Callable[[], float | None]) -> None:
+        self.over = False  # nothing is to be done any more in this process: no call brings the thread back
         self._beat = beat
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._lock = threading.RLock()
@@ -33,7 +34,7 @@ class Heartbeat:
 
         With blocking=False it gives up where another thread is at it: for hooks that the garbage collector may call.
         """
-        if self._thread is not None and not self._stopping:
+        if self.over or (self._thread is not None and not self._stopping):
             return
         if not self._lock.acquire(blocking):
             return

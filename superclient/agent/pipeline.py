@@ -25,7 +25,9 @@ from superclient.agent.heartbeat import Heartbeat
 from superclient.agent.metadata import Entry, MetadataStore
 from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Treatment
 from superclient.agent.rounds import Rounds
+from superclient.agent.selfcheck import figures
 from superclient.agent.tracker import Tracked, Tracker
+from superclient.agent.withdrawal import Withdrawals, own_plan
 from superclient.kafka import internal, security
 
 if TYPE_CHECKING:
@@ -46,16 +48,41 @@ class Agent:
         )
         for problem in problems:
             log.warn_once("settings", str(problem), str(problem))
+        self.deactivated = False
+        self.withdrawals = Withdrawals()
         self.store = MetadataStore()
         self.tracker = Tracker(on_gone=self._wake)
         self.rounds = Rounds(self.tracker, self.store, reconsider, lambda: self.settings.topics_list)
-        self.heartbeat = Heartbeat(self.rounds.beat)
+        self.heartbeat = Heartbeat(self._beat)
         self.leaving = leaving.Leaving(self.tracker, self.rounds, self.heartbeat)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self.heartbeat.stop, after_in_child=self.in_child)
 
     def _wake(self) -> None:
         self.heartbeat.wake()
+
+    def _beat(self) -> float | None:
+        if not self.deactivated:
+            return self.rounds.beat()
+        for tracked in self.tracker.everyone():
+            _give_back(tracked)  # also where another thread was about to apply a plan
+        pause = self.rounds.wind_down()
+        self.heartbeat.over = pause is None
+        return pause
+
+    def held_back(self, request: ProducerRequest) -> str:
+        """Why a producer keeps its own settings whatever is recommended; "" where nothing speaks against a plan."""
+        return DEACTIVATED if self.deactivated else self.withdrawals.holds(request)
+
+    def deactivate(self) -> None:
+        """Give every live producer its own settings back, for good; see `superclient.deactivate`."""
+        self.deactivated = True
+        for tracked in self.tracker.everyone():
+            if tracked.counters.source is None:  # else it may take a new handle, which is the one thread's work
+                _give_back(tracked)
+        if self.tracker.everyone():
+            self.heartbeat.wake()
+            self.heartbeat.ensure()
 
     def in_child(self) -> None:
         """A fork made this process: forget what belongs to the parent, and locks that its threads may have held."""
@@ -64,6 +91,7 @@ class Agent:
             part.after_fork_in_child()
 
 
+DEACTIVATED = "superclient.deactivate() was called"
 _agent: Agent | None = None
 _agent_lock = threading.Lock()
 
@@ -82,7 +110,12 @@ def agent() -> Agent:
 
 def watches(library: str) -> bool:
     """Whether the agent is to patch this library; says hello the first time it is asked."""
-    return library not in agent().settings.disabled_libraries
+    return library not in agent().settings.disabled_libraries and not agent().deactivated
+
+
+def existing() -> Agent | None:
+    """The process's agent, where a Kafka library was imported; None else, and none is made."""
+    return agent() if _agent is not None else None
 
 
 class Story:
@@ -113,6 +146,8 @@ class Story:
 
     async def finish_async(self, producer: Any) -> None:
         """The same where a producer starts on an event loop, which is free while the metadata is awaited."""
+        if agent().deactivated:
+            return
         with guarded(self.adapter.library, "setting a producer up"):
             advice = await self.entry.wait_async(agent().settings.metadata_timeout_ms / 1000)
             self._settle(producer, advice, None)
@@ -122,6 +157,8 @@ class Story:
         tracked = Tracked(self.adapter, request, built or _planned(request, frozenset(), advice))
         self.adapter.attach(producer, tracked.counters)
         tracked.applied = built is not None or self.adapter.retune(producer, request, tracked.plan)
+        if tracked.applied and tracked.plan.changes:
+            tracked.trial.begin(agent().withdrawals.clock(), figures(tracked.counters))
         _say(tracked)
         agent().tracker.add(tracked, producer)
         agent().leaving.expect(tracked)
@@ -133,8 +170,8 @@ class Story:
 
 @fail_open("agent", "looking at a new producer")
 def open_story(adapter: Adapter, written: Mapping[str, Any], client_id: object = None) -> Story | None:
-    """The story of a producer that is about to be built with these native settings; None for one of our own."""
-    return None if internal.is_internal(client_id) else Story(adapter, written)
+    """The story of a producer that is about to be built with these native settings; None for one to leave alone."""
+    return None if internal.is_internal(client_id) or agent().deactivated else Story(adapter, written)
 
 
 def reconsider(tracked: Tracked, advice: Advice) -> None:
@@ -146,7 +183,8 @@ def reconsider(tracked: Tracked, advice: Advice) -> None:
     with guarded(tracked.adapter.library, "reading a producer's counters"):
         tracked.adapter.refresh(tracked.counters)  # where counting is deferred, topics are seen here
         awaits = tracked.adapter.awaits(producer)
-    news = (advice, tracked.topics(), awaits)
+    held = _checked(tracked)
+    news = (advice, tracked.topics(), awaits, held)
     if tracked.considered is not None and tracked.considered[0] is advice and tracked.considered[1:] == news[1:]:
         return
     plan = _planned(tracked.request, news[1], advice, awaits)
@@ -162,8 +200,43 @@ def reconsider(tracked: Tracked, advice: Advice) -> None:
         if tracked.adapter.retune(producer, tracked.request, plan):
             tracked.plan, tracked.applied, tracked.info_due = plan, True, True
             tracked.considered = news
+            trial = tracked.trial.begin if plan.changes else tracked.trial.end
+            trial(agent().withdrawals.clock(), figures(tracked.counters))
             agent().leaving.expect(tracked)
             _say(tracked)
+
+
+def _checked(tracked: Tracked) -> str:
+    """Whether the plan made things worse: then it is withdrawn. Why the producer keeps its own settings for now, or
+    ""."""
+    agent_ = agent()
+    now, so_far = agent_.withdrawals.clock(), figures(tracked.counters)
+    worse = tracked.trial.look(now, so_far)
+    if worse:
+        tracked.trial.end(now, so_far)
+        agent_.withdrawals.add(tracked.request, worse)
+        tracked.error, tracked.info_due = f"plan withdrawn: {worse}", True
+        name = f"{tracked.request.library} producer {tracked.request.client_id}"
+        said = f"{name} has its own settings back for an hour, since its plan made things worse: {worse}"
+        log.warn_once("selfcheck", (tracked.uid, now), said)
+    held = agent_.held_back(tracked.request)
+    if tracked.error and not held:
+        tracked.error, tracked.info_due = "", True
+    return held
+
+
+def _give_back(tracked: Tracked) -> None:
+    """The program's own settings, from now on; a confluent-kafka producer that is in use may have to keep the plan."""
+    producer = tracked.ref()
+    if producer is None or tracked.closed:
+        return
+    plan = own_plan(tracked.request, DEACTIVATED)
+    with guarded(tracked.adapter.library, "giving a producer its own settings back"):
+        if tracked.adapter.retune(producer, tracked.request, plan):
+            tracked.plan, tracked.applied = plan, True
+        else:
+            tracked.error = f"{DEACTIVATED}; this producer keeps what it was built with"
+    tracked.info_due = True
 
 
 def closing(producer: Any) -> None:
@@ -179,6 +252,9 @@ def beating() -> None:
 
 
 def _planned(request: ProducerRequest, seen: frozenset[str], advice: Advice, awaits: bool = False) -> Plan:
+    held = agent().held_back(request)
+    if held:
+        return own_plan(request, held)
     place = rollout.place(socket.gethostname(), request.client_id)
     return optimizer.optimize(request, seen, advice, agent().settings, place=place, awaits=awaits)
 

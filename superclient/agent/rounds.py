@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from superclient._backoff import delays
 from superclient.agent import log, reporter
+from superclient.agent.guard import guarded
 from superclient.agent.metadata import MetadataStore
 from superclient.agent.model import Advice, State
 from superclient.agent.tracker import Tracked, Tracker
@@ -19,6 +20,7 @@ from superclient.kafka.connection import ClusterKey, Connection
 
 DEADLINE = 5.0
 LEARNING_TICK = 5.0
+TENDING = 5.0  # seconds between looks at handles, once there is nothing else to do
 GATHERING = 0.5  # seconds from one report to the next of a cluster: each costs a connection of our own
 MAX_ATTEMPTS = 3  # to send a closed producer's last report
 
@@ -35,6 +37,8 @@ class Cluster:
     seen: Advice | None = None
     not_before: float = 0.0
     backoff: Iterator[float] = field(default_factory=_retries)
+    reported: float | None = None  # Unix time of the last report that arrived
+    trouble: str = ""  # why the one after it did not
 
     def failed(self, now: float) -> None:
         """Leave it alone for a while, longer each time."""
@@ -59,6 +63,7 @@ class Rounds:
         self._tracker, self._store, self._send = tracker, store, send
         self._reconsider, self._configured = reconsider, configured
         self._clusters: dict[ClusterKey, Cluster] = {}
+        self._wound_down = False
 
     def beat(self) -> float | None:
         """Do what is due; the seconds until the next, or None when no producer is left."""
@@ -69,11 +74,39 @@ class Rounds:
             return None
         return max(0.05, min(pauses, default=1.0))
 
+    def last_report(self, key: ClusterKey) -> tuple[float | None, str]:
+        """When a cluster last acknowledged a report, as Unix time, and why a later one failed; for people to read."""
+        cluster = self._clusters.get(key)
+        return (cluster.reported, cluster.trouble) if cluster is not None else (None, "")
+
+    def wind_down(self) -> float | None:
+        """The agent was switched off: one last report of everything, tried once; failures are silent.
+
+        Then None; or, as long as there are producers whose statistics must not pile up (confluent-kafka), the seconds
+        until they are to be looked after again. Nothing is sent any more.
+        """
+        if not self._wound_down:
+            try:
+                self.finish(DEADLINE * max(1, len(self._groups())))
+            finally:
+                self._wound_down = True
+        deferring = False
+        for tracked in self._tracker.everyone():
+            if tracked.closed:
+                self._tracker.forget(tracked)
+            elif tracked.counters.source is not None:
+                deferring = True
+                with guarded(tracked.adapter.library, "looking after a producer"):
+                    tracked.adapter.refresh(tracked.counters)
+        return TENDING if deferring else None
+
     def finish(self, timeout: float) -> None:
         """The interpreter ends: one last report of everything, as far as the time reaches; failures are silent."""
+        if self._wound_down:
+            return
         end = time.monotonic() + timeout
         for key, group in self._groups():
-            left = end - time.monotonic()
+            left = min(DEADLINE, end - time.monotonic())
             if left > 0.01 and self._store.peek(key).state is not State.UNKNOWN:
                 try:
                     self._report(group, group, left)
@@ -130,6 +163,7 @@ class Rounds:
         except ClusterError as error:
             cluster.failed(time.monotonic())
             cause, sentence = reporter.describe(error)
+            cluster.trouble = sentence
             # Whoever may not read the metadata has been told; one word on a cluster's rights is enough (AGT-43).
             log.warn_once("cluster" if cause == "rights" else "reports", (cause, connection.key), sentence)
             for tracked in ended:
@@ -137,6 +171,7 @@ class Rounds:
             ended = [one for one in ended if one.attempts >= MAX_ATTEMPTS]
         else:
             cluster.succeeded(time.monotonic())
+            cluster.reported, cluster.trouble = time.time(), ""
         for tracked in ended:
             self._tracker.forget(tracked)
 

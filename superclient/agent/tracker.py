@@ -15,6 +15,7 @@ from typing import Any
 
 from superclient.agent.adapters.base import Adapter
 from superclient.agent.model import Advice, Counters, Plan, ProducerRequest
+from superclient.agent.selfcheck import Trial
 
 
 class Tracked:
@@ -37,6 +38,7 @@ class Tracked:
         "reported",
         "request",
         "sequence",
+        "trial",
         "uid",
     )
 
@@ -48,7 +50,8 @@ class Tracked:
         self.request = request
         self.plan = plan
         self.applied = False
-        self.considered: tuple[Advice, frozenset[str], bool] | None = None  # what the plan was made of
+        self.considered: tuple[Advice, frozenset[str], bool, str] | None = None  # what the plan was made of
+        self.trial = Trial()
         self.counters = Counters()
         self.reported = Counters()
         self.created = time.monotonic()
