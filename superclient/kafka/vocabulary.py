@@ -13,15 +13,16 @@ COMPRESSION = "compression.type"
 LEVEL = "compression.level"
 BATCH = "batch.size"
 LINGER = "linger.ms"
+PARTITIONER = "partitioner.class"
 TUNABLE = (COMPRESSION, LEVEL, BATCH, LINGER)
 
 _EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "kafka-python": {
-        "partitioner.class": ("partitioner",),
+        PARTITIONER: ("partitioner",),
     },
     "aiokafka": {
         BATCH: ("max_batch_size",),
-        "partitioner.class": ("partitioner",),
+        PARTITIONER: ("partitioner",),
     },
     "confluent-kafka": {
         "bootstrap.servers": ("bootstrap.servers", "metadata.broker.list"),
@@ -35,7 +36,7 @@ _EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "max.in.flight.requests.per.connection",
             "max.in.flight",
         ),
-        "partitioner.class": ("partitioner",),
+        PARTITIONER: ("partitioner",),
         "send.buffer.bytes": ("socket.send.buffer.bytes",),
         "receive.buffer.bytes": ("socket.receive.buffer.bytes",),
         "sasl.mechanism": ("sasl.mechanism", "sasl.mechanisms"),

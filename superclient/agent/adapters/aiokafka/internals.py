@@ -13,7 +13,7 @@ WAITERS = ("_waiter_future", "_wait_data_future")  # from 0.14 on, up to 0.13
 
 _WRAPPER = "_superclient_wrapper"
 _ACCUMULATOR = {COMPRESSION: ("_compression_type",), BATCH: ("_batch_size",), LINGER: ("_batches", "_cluster", "_loop")}
-_HOOKED = {
+_HOOKED: dict[str, dict[str, tuple[str, ...]]] = {
     "counting": {
         "MessageAccumulator": ("_append_batch",),
         "MessageBatch": ("failure", "retry_count"),
@@ -25,6 +25,11 @@ _HOOKED = {
         "MessageBatch": ("append", "wait_drain", "is_empty", "tp", "retry_count"),
         "Sender": ("_sender_routine",),
         "SendProduceReqHandler": ("do", "create_request"),
+    },
+    "partitioning": {
+        "MessageAccumulator": ("_append_batch",),
+        "MessageBatch": ("tp",),
+        "BatchBuilder": ("size",),
     },
 }
 

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any
 
 from superclient.agent import features, pipeline
-from superclient.agent.adapters import gzip_level
-from superclient.agent.adapters.aiokafka import counters, hold, internals, levels, retune
+from superclient.agent.adapters import gzip_level, sticking
+from superclient.agent.adapters.aiokafka import counters, hold, internals, levels, partition, retune
 from superclient.agent.adapters.frames import unseen
 from superclient.agent.model import Counters, Plan, ProducerRequest
 from superclient.kafka import internal, pristine
@@ -30,14 +30,16 @@ class AiokafkaAdapter:
 
     library = LIBRARY
 
-    def __init__(self, producer_class: Any, counting: bool, linger: bool, leveled: bool) -> None:
+    def __init__(
+        self, producer_class: Any, counting: bool, linger: bool, leveled: bool, routed: sticking.Sticking | None
+    ) -> None:
         parameters = inspect.signature(producer_class.__init__).parameters
         self._parameters = {
             name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty
         }
         self._class = producer_class
         self._codecs = retune.codecs(producer_class)
-        self._counting, self._linger = counting, linger
+        self._counting, self._linger, self._sticking = counting, linger, routed
         self._levels = gzip_level.LEVELS if leveled else {}
 
     def request(self, written: Mapping[str, Any], connection: Connection, producer: Any | None) -> ProducerRequest:
@@ -52,13 +54,17 @@ class AiokafkaAdapter:
             written=reportable(LIBRARY, {name: value for name, value in written.items() if name in self._parameters}),
             defaults=reportable(LIBRARY, {**self._parameters, **_derived(producer)}),
             codecs=frozenset(self._codecs),
-            tunable=internals.tunable(producer, self._linger).union([LEVEL] if self._levels else []),
+            tunable=internals.tunable(producer, self._linger).union(
+                [LEVEL] if self._levels else [], self._sticking.tunable(producer) if self._sticking else []
+            ),
             levels=self._levels,
             broker=broker if isinstance(broker, tuple) else None,
         )
 
     def retune(self, producer: Any, request: ProducerRequest, plan: Plan) -> bool:
         """See Adapter.retune."""
+        if self._sticking is not None:
+            self._sticking.apply(producer, plan)
         return retune.apply(producer, self._codecs, request, plan)
 
     def release(self, producer: Any, seconds: float) -> None:
@@ -96,7 +102,7 @@ def patch(module: ModuleType, late: bool = False) -> None:
     leveled = levels.patch(known)
     if not leveled:
         features.off(LIBRARY, LEVEL, "BatchBuilder._build, or no gzip_encode")
-    adapter = AiokafkaAdapter(producer_class, counting, linger, leveled)
+    adapter = AiokafkaAdapter(producer_class, counting, linger, leveled, partition.patch(module, known))
     internals.hook(producer_class, "__init__", _constructing(adapter))
     internals.hook(producer_class, "start", _start)
     internals.hook(producer_class, "stop", _stop)

@@ -38,10 +38,10 @@ def hook(owner: Any, name: str, wrapper: Any) -> None:
     setattr(wrapt.wrap_function_wrapper(owner, name, wrapper), MARK, True)
 
 
-def hooked_before(owner: Any, name: str) -> bool:
+def hooked_before(owner: Any, name: str, mark: str = MARK) -> bool:
     """Whether a class's method has our hook, maybe below other tools' wrappers."""
     found = vars(owner).get(name)
-    while found is not None and not getattr(found, MARK, False):
+    while found is not None and not getattr(found, mark, False):
         found = getattr(found, "__wrapped__", None)
     return found is not None
 

@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from superclient.agent import pipeline
-from superclient.agent.adapters import gzip_level
+from superclient.agent.adapters import gzip_level, sticking
 from superclient.agent.adapters.frames import unseen
-from superclient.agent.adapters.kafka_python import counters, retune, waits
+from superclient.agent.adapters.kafka_python import counters, partition, retune, waits
 from superclient.agent.model import Counters, Plan, ProducerRequest
 from superclient.kafka import pristine
 from superclient.kafka.connection import Connection
@@ -26,10 +26,17 @@ class KafkaPythonAdapter:
 
     library = LIBRARY
 
-    def __init__(self, producer_class: Any, counting: bool, leveled: bool, waiting: waits.Waits | None) -> None:
+    def __init__(
+        self,
+        producer_class: Any,
+        counting: bool,
+        leveled: bool,
+        waiting: waits.Waits | None,
+        routed: sticking.Sticking | None,
+    ) -> None:
         self._class = producer_class
         self._counting = counting
-        self._waits = waiting
+        self._waits, self._sticking = waiting, routed
         self._defaults = reportable(LIBRARY, producer_class.DEFAULT_CONFIG)
         self._codecs = retune.codecs(producer_class)
         self._levels = gzip_level.LEVELS if leveled else {}
@@ -55,13 +62,16 @@ class KafkaPythonAdapter:
 
     def _tunable(self, producer: Any | None) -> frozenset[str]:
         absent = {*(() if self._waits else (LINGER,)), *(() if self._codecs else (COMPRESSION,))}
-        return frozenset(retune.tunable(producer) - absent | ({LEVEL} if self._levels else set()))
+        routed = self._sticking.tunable(producer) if self._sticking else frozenset()
+        return frozenset(retune.tunable(producer) - absent | ({LEVEL} if self._levels else set()) | routed)
 
     def retune(self, producer: Any, request: ProducerRequest, plan: Plan) -> bool:
         """See Adapter.retune."""
         if self._waits is not None:
             own = producer.config["linger_ms"]
             self._waits.expect(producer, (plan.changes.get(LINGER, own) - own) / 1000)
+        if self._sticking is not None:
+            self._sticking.apply(producer, plan)
         return retune.apply(producer, self._codecs, request, plan)
 
     def release(self, producer: Any, seconds: float) -> None:
@@ -89,7 +99,8 @@ def patch(module: ModuleType, late: bool = False) -> None:
     pristine.keep(module.KafkaProducer)
     pristine.keep(getattr(sys.modules.get("kafka.consumer.group"), "KafkaConsumer", None))
     counting = counters.patch(module)
-    adapter = KafkaPythonAdapter(module.KafkaProducer, counting, retune.patch_levels(), waits.patch(module))
+    leveled, waiting, routed = retune.patch_levels(), waits.patch(module), partition.patch(module)
+    adapter = KafkaPythonAdapter(module.KafkaProducer, counting, leveled, waiting, routed)
     counters.hook(module.KafkaProducer, "__init__", _constructing(adapter))
     counters.hook(module.KafkaProducer, "close", _close)
 
