@@ -2,8 +2,9 @@
 
 Works the same in every version, on top of whatever linger the program asked for. `flush`, `stop`, a commit, a full
 batch and whoever awaits one of its records (`waits`) let go at once. A batch that the program filled itself is not
-held, nor one that follows a record that was awaited alone, as long as that goes on. A loop that ends with records held
-(asyncio.run cancels the sender) still sends them, as it would have without the agent (AGT-25).
+held, nor one that follows a record that was awaited alone, as long as that goes on. Where records of several
+partitions are awaited in turn, their batches go together, as long as somebody waits for each. A loop that ends with
+records held (asyncio.run cancels the sender) still sends them, as it would have without the agent (AGT-25).
 """
 
 import asyncio
@@ -23,7 +24,17 @@ _DEFAULT_GROUP = 0  # of a client's connections to one node, the one that record
 class Hold:
     """How long one producer's batches are held, in seconds from their first record; set anywhere, used on the loop."""
 
-    __slots__ = ("_awaited", "_connecting", "_sender", "_timer", "_trusted", "_watches", "seconds", "waited_for")
+    __slots__ = (
+        "_awaited",
+        "_company",
+        "_connecting",
+        "_sender",
+        "_timer",
+        "_trusted",
+        "_watches",
+        "seconds",
+        "waited_for",
+    )
 
     def __init__(self, sender: Any) -> None:
         self.seconds = 0.0
@@ -34,6 +45,8 @@ class Hold:
         self._watches: bool | None = None
         self._awaited: set[Any] = set()  # partitions whose records are awaited one by one
         self._trusted: list[Any] = []  # batches of theirs that were not held, to be looked at when they go
+        # Partitions whose batches go when another is awaited: None, or the last that went, if nobody has asked for it.
+        self._company: dict[Any, waits.Reference | None] = {}
 
     def take(self, accumulator: Any, batch: Any) -> None:
         """Hold a new batch, if whoever will wait for it can be seen."""
@@ -46,10 +59,12 @@ class Hold:
             waits.hold(batch, waits.telling(kind), self, accumulator._loop)
 
     def learn(self) -> None:
-        """The trusted batches go: those that nobody awaits were trusted wrongly."""
+        """The trusted batches go: those that nobody awaits, or not one by one, were trusted wrongly."""
         for batch in self._trusted:
-            if not waits.alone(batch):
+            together = list(self._accompany()) if waits.alone(batch) else [batch]
+            if together:
                 self._awaited.discard(batch.tp)
+            self.release(*together)
         self._trusted.clear()
 
     def young(self, accumulator: Any, muted: Collection[Any]) -> dict[Any, float]:
@@ -87,14 +102,39 @@ class Hold:
             self._timer.cancel()
         self._timer = accumulator._loop.call_later(seconds, _set, _waiter(accumulator))
 
+    def awaited(self, reference: waits.Reference) -> None:
+        """Somebody waits for this batch for the first time, or asks for a record of it that is done."""
+        batch = reference()
+        if self._company.get(reference.tp) is reference:
+            self._company[reference.tp] = None
+        held = batch is not None and getattr(batch, ATTRIBUTE, None) is self
+        if held:
+            self.waited_for = True
+            self._company.setdefault(reference.tp)
+            self.release(batch)
+        together = list(self._accompany()) if reference.tp in self._company else []
+        self.release(*together)
+        if held and not together and waits.alone(batch):
+            self._awaited.add(reference.tp)
+
+    def _accompany(self) -> Iterator[Any]:
+        """Held batches of the partitions that are awaited together; one whose last nobody asked for is so no more."""
+        sender = self._sender()
+        queues = sender._message_accumulator._batches if sender is not None else {}
+        for partition, gone in list(self._company.items()):
+            for batch in [batch for batch in queues.get(partition, ()) if getattr(batch, ATTRIBUTE, None) is self]:
+                if gone is not None:
+                    self._company.pop(partition, None)
+                    break
+                self._company[partition] = getattr(batch, waits.REFERENCE)
+                yield batch
+
     def release(self, *batches: Any) -> None:
-        """Somebody waits for these batches."""
+        """These batches are not to be held any longer."""
         for batch in batches:
             setattr(batch, ATTRIBUTE, None)
-            if waits.alone(batch):
-                self._awaited.add(batch.tp)
         sender = self._sender()
-        if sender is not None:
+        if batches and sender is not None:
             _set(_waiter(sender._message_accumulator))
 
     def end(self) -> None:

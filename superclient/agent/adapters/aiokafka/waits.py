@@ -15,27 +15,41 @@ from superclient.agent import log
 
 HOLD = "_superclient_hold"
 MAKE = "_superclient_future"
+REFERENCE = "_superclient_reference"
+
+
+class Reference(weakref.ref[Any]):
+    """A batch that was held, for the futures of its records; what holds it, also when the batch is gone."""
+
+    __slots__ = ("asked", "hold", "tp")
+    asked: bool
+    hold: Any
+    tp: Any
 
 
 class Future(asyncio.Future[Any]):
     """Of one record; it knows its batch weakly, as a future of the library's does not know it at all."""
 
     __slots__ = ("_superclient_batch",)
-    _superclient_batch: "weakref.ref[Any]"
+    _superclient_batch: Reference
 
     def add_done_callback(self, callback: Any, *args: Any, **kwargs: Any) -> None:
-        if not self.done() and _waits(callback):
-            batch = self._superclient_batch()
-            hold = getattr(batch, HOLD, None)
-            super().add_done_callback(callback, *args, **kwargs)
-            if hold is not None:
-                try:
-                    hold.waited_for = True
-                    hold.release(batch)
-                except Exception as error:
-                    log.failure("aiokafka", "releasing a batch", error)
-            return
         super().add_done_callback(callback, *args, **kwargs)
+        if not self._superclient_batch.asked and _waits(callback):
+            self._tell()
+
+    def __await__(self) -> Any:
+        if self.done() and not self._superclient_batch.asked:  # else the task that waits adds its callback
+            self._tell()
+        return super().__await__()
+
+    def _tell(self) -> None:
+        batch = self._superclient_batch
+        batch.asked = True
+        try:
+            batch.hold.awaited(batch)
+        except Exception as error:
+            log.failure("aiokafka", "releasing a batch", error)
 
 
 Future.__module__ = "_asyncio"  # "<Future pending>", and asyncio's reminders: as the library's own
@@ -48,7 +62,8 @@ def possible(loop: Any) -> bool:
 
 def hold(batch: Any, kind: type, by: Any, loop: Any) -> None:
     """Hold this new batch back until somebody waits for one of its records; `kind` is from `telling`."""
-    reference = weakref.ref(batch)
+    reference = Reference(batch)
+    reference.asked, reference.hold, reference.tp = False, by, batch.tp
 
     def make() -> Future:
         future = Future(loop=loop)
@@ -58,6 +73,7 @@ def hold(batch: Any, kind: type, by: Any, loop: Any) -> None:
     batch.__class__ = kind
     setattr(batch, MAKE, make)
     setattr(batch, HOLD, by)
+    setattr(batch, REFERENCE, reference)
 
 
 def alone(batch: Any) -> bool:

@@ -2,12 +2,15 @@
 
 `send(…).get()` waits on the future that all records of a batch share. Seen there, the batch counts as having lingered
 already for as long as the agent would have it: `RecordAccumulator.ready` finds it due as soon as without the agent
-(2.0.2 to 3.0.12 all measure its age by `last_attempt`). Neither send() nor get() of a future that is done is hooked.
-flush(), close() and a commit make everything due by themselves. Callbacks wait for nothing.
+(2.0.2 to 3.0.12 all measure its age by `last_attempt`). send() is not hooked. flush(), close() and a commit make
+everything due by themselves.
 
 A program that waits for each record in turn would still pay for it: the sender looks at a new batch, finds
 it too young, and has to be woken again. So where a record was waited for that was alone in its batch, the partition's
 next batch is not held from the start; if nobody waits for that one, the one after it is.
+
+And one that sends to several partitions, then waits for each record in turn, would pay for it once per partition: so
+batches whose like were awaited before go in the company of one that is, as long as they are waited for afterwards.
 """
 
 import functools
@@ -17,13 +20,17 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from superclient.agent import log
+from superclient.agent import features, log
+from superclient.agent.adapters.kafka_python import futures
 from superclient.agent.adapters.kafka_python.counters import MARK, hooked_before
+from superclient.kafka.vocabulary import LINGER
 
 ADDED = "_superclient_linger"
 """Seconds of linger that the agent added, on the accumulator."""
 FORESEEN = "_superclient_foreseen"
 """There too, partition → None: its next batch will be waited for; or the future of the batch that was let go for it."""
+COMPANY = "_superclient_company"
+"""The same of partitions that are waited for together: the next batch goes when somebody waits for another."""
 AWAITED = "_superclient_awaited"
 """There too, once somebody waited for a batch that was held."""
 
@@ -33,20 +40,28 @@ _NEEDED = ("FutureProduceResult.wait", "RecordAccumulator.ready", "RecordAccumul
 class Waits:
     """The producers whose linger was raised, and what becomes of a batch of theirs that is waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: dict[str, Any]) -> None:
+        self._known = known
         self._lock = threading.Lock()
         self._senders: tuple[weakref.ref[Any], ...] = ()
+
+    @property
+    def listens(self) -> bool:
+        """See futures.Listener."""
+        return bool(self._senders)
 
     def expect(self, producer: Any, seconds: float) -> None:
         """The producer's linger is now so much longer than its own; batches that it has already are spared."""
         sender, accumulator = producer._sender, producer._accumulator
         if seconds <= 0 and not hasattr(accumulator, ADDED):
             return
-        vars(accumulator).setdefault(FORESEEN, {})
+        for name in (FORESEEN, COMPANY):
+            vars(accumulator).setdefault(name, {})
         setattr(accumulator, ADDED, max(0.0, seconds))
         with self._lock:
             alive = {one for one in self._senders if one() is not None}
             self._senders = tuple(alive | {weakref.ref(sender)})
+            futures.patch_looks(self._known, self)
         for batch in [batch for queue in list(accumulator._batches.values()) for batch in list(queue)]:
             _age(batch, seconds)
 
@@ -61,34 +76,33 @@ class Waits:
         except Exception as error:
             log.failure("kafka-python", "releasing a batch", error)
 
+    def collected(self, future: Any) -> None:
+        """Somebody asks for a record of this batch, which is done: it is waited for like the others."""
+        try:
+            for one in self._senders:
+                company = getattr(getattr(one(), "_accumulator", None), COMPANY, None)
+                if company and company.get(future.topic_partition) is future:
+                    company[future.topic_partition] = None
+        except Exception as error:
+            log.failure("kafka-python", "remembering a batch", error)
+
 
 def patch(module: Any) -> Waits | None:
     """Hook what waits and what drains; None where this version cannot tell, and no linger may be added."""
     import importlib
 
-    futures = importlib.import_module(f"{module.__name__.rpartition('.')[0]}.future")
-    known = {**vars(module), **vars(futures)}
+    future = importlib.import_module(f"{module.__name__.rpartition('.')[0]}.future")
+    known = {**vars(module), **vars(future)}
     for owner, name in (needed.split(".") for needed in _NEEDED):
         if not hasattr(known.get(owner), name):
-            log.warn_once("kafka-python", "linger", f"this version has no {owner}.{name}: linger is left alone")
+            features.off("kafka-python", LINGER, f"{owner}.{name}")
             return None
-    waits = Waits()
-    future, accumulator = known["FutureProduceResult"], known["RecordAccumulator"]
-    future.wait = _waiting(future.wait, waits)  # once more after a reload: each producer class has producers of its own
+    waits, accumulator = Waits(known), known["RecordAccumulator"]
+    futures.patch_wait(known, waits)
     if not hooked_before(accumulator, "drain"):
         accumulator.ready, accumulator.drain = _looking(accumulator.ready), _draining(accumulator.drain)
         setattr(accumulator.drain, MARK, True)
     return waits
-
-
-def _waiting(original: Callable[..., Any], waits: Waits) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def wait(self: Any, timeout: float | None = None) -> Any:
-        if waits._senders:
-            waits.awaited(self)
-        return original(self, timeout)
-
-    return wait
 
 
 def _looking(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,35 +142,48 @@ def _draining(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _release(accumulator: Any, future: Any) -> bool:
-    """Whether the batch of this future was held by our linger alone, and is so no more."""
+    """Whether a batch was held by our linger alone and is so no more: the one of this future, or in its company."""
     added, partition = getattr(accumulator, ADDED, 0.0), future.topic_partition
-    queue, foreseen = accumulator._batches.get(partition), getattr(accumulator, FORESEEN, {})
-    if foreseen.get(partition) is future:
-        foreseen[partition] = None
+    queue, company = accumulator._batches.get(partition), getattr(accumulator, COMPANY, {})
+    foreseen = getattr(accumulator, FORESEEN, {})
+    for trusted in (foreseen, company):
+        if trusted.get(partition) is future:
+            trusted[partition] = None
     # Without the lock first: after a fork another thread of the parent may hold the one of a producer that is not ours.
-    if not added or not queue or not any(batch.produce_future is future for batch in list(queue)):
-        return False
-    with accumulator._tp_locks[partition]:
-        for batch in queue:
-            if batch.produce_future is future and _age(batch, added):
-                if batch.record_count == 1:
-                    foreseen[partition] = None
-                return True
-    return False
+    here = added and queue and any(batch.produce_future is future for batch in list(queue))
+    released = False
+    if here:
+        with accumulator._tp_locks[partition]:
+            for batch in list(queue):
+                if batch.produce_future is future and _age(batch, added):
+                    released = True
+                    company.setdefault(partition)
+                    if batch.record_count == 1:
+                        foreseen[partition] = None
+    if here or partition in company:
+        released = _let_go(accumulator, company, added) or released
+    return released
 
 
 def _foresee(accumulator: Any) -> None:
     """On the sender's thread: let batches go that will be waited for, and learn where nobody did."""
-    foreseen, added = getattr(accumulator, FORESEEN), getattr(accumulator, ADDED)
-    for partition, gone in list(foreseen.items()):
-        queue = accumulator._batches.get(partition)
-        batch = queue[0] if queue else None
-        if batch is None or batch.produce_future is gone:
+    _let_go(accumulator, getattr(accumulator, FORESEEN), getattr(accumulator, ADDED))
+
+
+def _let_go(accumulator: Any, trusted: dict[Any, Any], seconds: float) -> bool:
+    """Let the batches of trusted partitions go; one whose last was let go for nobody is trusted no more."""
+    released = False
+    for partition, gone in list(trusted.items()):
+        queue = list(accumulator._batches.get(partition) or ())
+        if not queue or queue[-1].produce_future is gone:
             continue
-        if gone is None and _age(batch, added):
-            foreseen[partition] = batch.produce_future
-        elif gone is not None:
-            del foreseen[partition]
+        if gone is not None:
+            trusted.pop(partition, None)
+            continue
+        for batch in queue:
+            if _age(batch, seconds):
+                trusted[partition], released = batch.produce_future, True
+    return released
 
 
 def _age(batch: Any, seconds: float) -> bool:
