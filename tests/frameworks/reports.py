@@ -10,7 +10,9 @@ from tests.servers import Broker, wait_for
 RECOMMENDED = {"compression.type": "zstd", "batch.size": 65536, "linger.ms": 20}
 
 
-def recommend(cluster: Broker, *topics: str, interval_ms: int = 1000, **changes: int | str) -> None:
+def recommend(
+    cluster: Broker, *topics: str, interval_ms: int = 1000, allow_linger: bool = True, **changes: int | str
+) -> None:
     """Both system topics, and a metadata record with RECOMMENDED (and `changes`) for each topic."""
     cluster.create_system_topics()
     advice = [
@@ -19,7 +21,7 @@ def recommend(cluster: Broker, *topics: str, interval_ms: int = 1000, **changes:
             "potential_reduction_percentage": 60,
             "daily_writes_bytes": 10**9,
             "optimized_configuration": {**RECOMMENDED, **changes},
-            "allow_linger": True,
+            "allow_linger": allow_linger,
         }
         for topic in topics
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.differential.program import read
 from tests.differential.runner import CODEC, Outcome, Pair, Run, arms, compare, proceed
-from tests.environments import environment
+from tests.environments import environment, run_program
 from tests.frameworks.reports import counted, recommend
 from tests.servers import Broker, wait_for
 
@@ -33,25 +33,26 @@ CELERY = ("celery==5.7.0", "kombu[confluentkafka]==5.7.0", "confluent-kafka==2.1
 
 @dataclass(frozen=True)
 class Framework:
-    """What to install for a program, and whether its library lets every record be counted without being asked."""
+    """What to install for a program, whether its library counts every record unasked, and the oldest CPython for it."""
 
     packages: Sequence[str]
     counts: bool
+    oldest: str = "3.10"
 
 
 FRAMEWORKS = {
     "faststream_aiokafka": Framework(FASTSTREAM, counts=True),
     "faststream_confluent": Framework(FASTSTREAM, counts=False),
     "faust_worker": Framework(("faust-streaming==0.15.3", *AIOKAFKA), counts=True),
-    "quix_streams": Framework(("quixstreams==3.28.1", "confluent-kafka==2.12.2"), counts=False),
+    "quix_streams": Framework(("quixstreams==3.28.1", "confluent-kafka==2.12.2"), counts=False, oldest="3.11"),
     "kombu_queue": Framework(CELERY, counts=False),
     "celery_tasks": Framework(CELERY, counts=False),
-    "fastapi_service": Framework(("fastapi==0.165.0", "uvicorn==0.54.0", *AIOKAFKA), counts=True),
+    "fastapi_service": Framework(("fastapi==0.165.0", "uvicorn==0.54.0", *AIOKAFKA), counts=True, oldest="3.11"),
 }
 OTHERS = [
     pytest.param(name, python, marks=pytest.mark.matrix_full)
-    for name in FRAMEWORKS
-    for python in ("3.10", "3.11", "3.13")
+    for name, framework in FRAMEWORKS.items()
+    for python in (framework.oldest, "3.13")
 ]
 
 # What differs between any two runs: identifiers made by chance, and kombu's of the sending process.
@@ -62,13 +63,10 @@ CHANCE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 @pytest.mark.usefixtures("coordinator")
 def test_a_framework(name: str, python: str, cluster: Broker) -> None:
     """AGT-29: the same output, exit status and records as without the agent; optimised, and reported on."""
-    framework = FRAMEWORKS[name]
     topics = _topics(cluster, name)
     recommend(cluster, topics[1])
 
-    program = read(PROGRAMS / f"{name}.py")
-    both = arms(environment(python, framework.packages, constrained=False))
-    pair = compare(program, cluster, topics, _once_reported(cluster, name), both=both, timeout=60)
+    pair = _run(name, python, cluster, topics)
 
     found = _alike(pair, topics).differences()
     if found:
@@ -79,8 +77,76 @@ def test_a_framework(name: str, python: str, cluster: Broker) -> None:
         assert topics[1] in report["topics"]
         assert _codec(report) == CODEC
         assert report["optimized_configuration"]["linger.ms"] == 20
-    if framework.counts:
+    if FRAMEWORKS[name].counts:
         wait_for(lambda: counted(cluster.reports(), name) >= COUNT, "every record is reported")
+
+
+@pytest.mark.usefixtures("coordinator")
+def test_a_confluent_broker_keeps_its_linger(cluster: Broker) -> None:
+    """AGT-29, AGT-34: FastStream awaits its records by callbacks, unseen; no linger without `allow_linger`."""
+    name = "faststream_confluent"
+    topics = _topics(cluster, name)
+    recommend(cluster, topics[1], allow_linger=False)
+
+    pair = _run(name, PYTHON, cluster, topics)
+
+    assert pair.agent.status == 0
+    assert [len(run.records) for run in (pair.bare, pair.agent)] == [COUNT, COUNT]
+    for report in _last(cluster, name):
+        assert _codec(report) == CODEC
+        assert report["optimized_configuration"]["linger.ms"] == report["original_configuration"]["linger.ms"]
+
+
+AWAITED = """
+import asyncio, sys
+from faststream.kafka import KafkaBroker
+
+async def main():
+    async with KafkaBroker(sys.argv[1]) as broker:
+        sent = []
+        for number in range(20):
+            sent.append(await broker.publish(f"{number}", sys.argv[2], no_confirm=True))
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*sent)
+        for number in range(20):
+            await broker.publish(f"{number}", sys.argv[2])
+        await broker.publish_batch(*(f"{number}" for number in range(20)), topic=sys.argv[2])
+
+asyncio.run(main())
+"""
+
+
+def test_an_awaited_publish_waits_for_no_linger(cluster: Broker, topic: str) -> None:
+    """AGT-29, AGT-34: what FastStream does not await is kept together; what it awaits goes at once.
+
+    With this linger, twenty publishes one after another would take ten minutes if their waiting were not seen.
+    """
+    recommend(cluster, topic, **{"linger.ms": 30000})
+    env = {"SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_MAX_LINGER_MS": "30000"}
+
+    done = run_program(_python("faststream_aiokafka"), AWAITED, cluster.bootstrap, topic, env=env, timeout=90)
+
+    assert done.returncode == 0, done.stderr
+    assert "linger.ms 0 -> 30000" in done.stderr
+    assert [batch.records for batch in cluster.log_bytes(topic).batches] == [20, *[1] * 20, 20]
+
+
+def _python(name: str, python: str = PYTHON) -> Path:
+    return environment(python, FRAMEWORKS[name].packages, constrained=False)
+
+
+def _run(name: str, python: str, cluster: Broker, topics: tuple[str, str]) -> Pair:
+    """Both arms of the framework's program, which go on once the agent's has been reported as optimised."""
+
+    def between(runs: Sequence[Run]) -> None:
+        wait_for(
+            lambda: any(_codec(report) == CODEC for report in _last(cluster, name)),
+            lambda: f"reported as optimised: {_last(cluster, name)} {runs[1].stderr}",
+        )
+        proceed(runs)
+
+    program, both = read(PROGRAMS / f"{name}.py"), arms(_python(name, python))
+    return compare(program, cluster, topics, between, both=both, timeout=60)
 
 
 def _topics(cluster: Broker, name: str) -> tuple[str, str]:
@@ -104,19 +170,6 @@ def coordinator(kafka: Broker) -> None:
 
     wait_for(answers, "a coordinator", 60)
     consumer.close()
-
-
-def _once_reported(cluster: Broker, client: str) -> Callable[[Sequence[Run]], None]:
-    """Lets both programs go on once the agent's has been reported as optimised."""
-
-    def between(runs: Sequence[Run]) -> None:
-        wait_for(
-            lambda: any(_codec(report) == CODEC for report in _last(cluster, client)),
-            lambda: f"reported as optimised: {_last(cluster, client)} {runs[1].stderr}",
-        )
-        proceed(runs)
-
-    return between
 
 
 def _codec(report: dict[str, Any]) -> str:
