@@ -2,7 +2,7 @@
 
 `plain` is what the program's own producers are made of. `unused` and `watched` are what a producer is for a while: its
 class is changed and changed back. A function in its instance dict would need a reference to it, and a dropped producer
-would live on until the garbage collector finds the cycle.
+would live on until the garbage collector finds the cycle. `follow` is for producers that may change in use, see `live`.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from typing import Any
 
 from superclient.agent import pipeline
 from superclient.agent.adapters.confluent.handles import ATTRIBUTE, Family, Handles
+from superclient.agent.adapters.confluent.live import Live
+from superclient.agent.adapters.frames import unseen
 
 _HARMLESS = ("poll", "flush", "purge", "list_topics", "cluster_id")  # leave an unused producer unused
 
@@ -18,10 +20,19 @@ MARK = "_superclient_family"
 Construct = Callable[..., None]
 
 
-def handles_of(producer: Any) -> Handles | None:
+def handles_of(producer: Any) -> Handles | Live | None:
     """The handles of a producer that the agent set up."""
-    found: Handles | None = getattr(producer, ATTRIBUTE, None)
+    found: Handles | Live | None = getattr(producer, ATTRIBUTE, None)
     return found
+
+
+def live_of(producer: Any) -> Live | None:
+    """What stands behind a producer that may change in use; asks no `__getattr__` of a class that is not ready yet."""
+    try:
+        found = object.__getattribute__(producer, ATTRIBUTE)
+    except AttributeError:
+        return None
+    return found if isinstance(found, Live) else None
 
 
 def ours(kind: Any) -> bool:
@@ -39,6 +50,7 @@ def make(family: Family, construct: Construct, late: bool) -> Any:
         family.plain = type("Producer", (public,), {**_likeness(family.bare), "__slots__": _slots(family.bare)})
     else:
         public = family.plain = type("Producer", (family.bare,), {**names, "__slots__": _slots(family.bare)})
+    family.public = public
     family.unused = _variant(family, {name: _unused(family, name) for name in family.methods})
     family.watched = _variant(family, {name: _watched(family, name) for name in family.methods if "produce" in name})
     return public
@@ -71,12 +83,12 @@ def _names(family: Family, construct: Construct) -> dict[str, Any]:
     bare = family.bare
 
     def length(self: Any) -> int:
-        own: int = bare.__len__(self)
         try:
-            found: Handles = self._superclient
+            found: Handles | Live = self._superclient
         except AttributeError:
+            own: int = bare.__len__(self)
             return own
-        return found.length(self, own)
+        return found.length(self)
 
     def reduce_ex(self: Any, protocol: Any) -> Any:
         # The library's message has the name of its C type in it.
@@ -123,6 +135,33 @@ def _new(family: Family) -> Callable[..., Any]:
         return family.bare.__new__(family.plain if cls is family.plain.__base__ else cls, *args, **kwargs)
 
     return new
+
+
+def follow(family: Family) -> None:
+    """Let the public class's methods go to the handle in use; once, for the first producer that may change in use.
+
+    `super().produce(…)` of a subclass comes here, and `Producer.produce(producer, …)`. What is made of the class itself
+    has a `produce` of its own before it.
+    """
+    if "produce" in vars(family.public):
+        return
+    for name in family.methods:
+        setattr(family.public, name, unseen(_like(family.bare, name, _following(family, name))))
+
+
+def _following(family: Family, name: str) -> Callable[..., Any]:
+    own, ours = getattr(family.bare, name), getattr(Live, name, None)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            found = self._superclient
+        except AttributeError:
+            return own(self, *args, **kwargs)
+        if type(found) is not Live:
+            return own(self, *args, **kwargs)
+        return getattr(found.inner, name)(*args, **kwargs) if ours is None else ours(found, *args, **kwargs)
+
+    return method
 
 
 def _unused(family: Family, name: str) -> Callable[..., Any]:

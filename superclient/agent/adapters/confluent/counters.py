@@ -46,7 +46,8 @@ class Emissions:
         self.ours = ours  # the library emits for us alone: without us there would be none
         self.lost = False
         self._waiting: deque[str] = deque(maxlen=WAITING)
-        self._last = ""
+        self._last = self._head = ""
+        self.calling = False  # every emission is of interest at once
         self.due = self._since = time.monotonic() + self.every  # when the next emission is to be expected
         self._seen: dict[tuple[str, str], int] = {}
 
@@ -55,11 +56,11 @@ class Emissions:
         if len(self._waiting) == WAITING:
             self.lost = True
         self._waiting.append(text)
-        self._last = text
+        self._last, self._head = text, text[:500]
         self.due = 0.0  # to be worked out where it matters
         with guarded(LIBRARY, "waking the heartbeat"):
             pipeline.beating()
-            if len(self._waiting) % _WAKE_AT == 0:
+            if self.calling or len(self._waiting) % _WAKE_AT == 0:
                 pipeline.agent().heartbeat.wake()
 
     def unserved(self) -> int:
@@ -72,6 +73,11 @@ class Emissions:
             self._since = (int(clock.group(1)) / 1e6 if clock else now) + self.every
         self.due = self._since
         return max(0, 1 + int((now - self._since) // self.every))
+
+    def cover(self, moment: float) -> bool:
+        """Whether the last emission was made after this moment (time.monotonic())."""
+        clock = _CLOCK.search(self._head)
+        return clock is not None and int(clock.group(1)) / 1e6 > moment
 
     def parse(self, into: Counters) -> bool:
         """Add what waits to the counters; whether there was anything."""

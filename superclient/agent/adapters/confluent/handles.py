@@ -25,9 +25,11 @@ SETTLING = 1.0  # seconds in which a C call that began before the lock was there
 class Family:
     """The library's own class and ours in its place, as `classes` makes them."""
 
-    def __init__(self, bare: Any, native: Native) -> None:
+    def __init__(self, bare: Any, native: Native, live: bool = False) -> None:
         self.bare = bare
         self.native = native
+        self.live = live  # producers may get other handles while they are in use
+        self.public: Any = None  # what is in the place of the library's own
         self.plain: Any = None  # the exact class of what the program makes of `Producer` itself
         self.unused: Any = None  # the same until it produces, where its plan is still to come
         self.watched: Any = None  # the same while its `produce` waits for an exchange
@@ -52,6 +54,14 @@ class Handles:
         self._refused = False
         self._closable = False  # the first handle was left, and nobody can hold a C method of it
 
+    def target(self, producer: Any) -> Any:
+        """The object that the constructor is to make a handle of."""
+        return producer
+
+    def adopt(self, producer: Any) -> None:
+        """Stand behind a producer."""
+        setattr(producer, ATTRIBUTE, self)
+
     def refused(self) -> None:
         """The library refused what was made of the program's settings: they hold as they are, from now on."""
         self.making = self.first = Making(self.making.own, {}, exchangeable=False, statistics=False)
@@ -61,8 +71,9 @@ class Handles:
         if self.making.emissions is not None:
             self.ledger.emissions.append(self.making.emissions)
 
-    def length(self, producer: Any, first: int) -> int:
+    def length(self, producer: Any) -> int:
         """What the library would tell without statistics of ours: messages and events that wait."""
+        first: int = self.family.bare.__len__(producer)
         if self.inner is None:
             emissions = self.making.emissions
             if emissions is None or time.monotonic() < emissions.due:

@@ -17,12 +17,19 @@ class Making:
         changes: the plan's, canonical.
         settings: what the constructor gets.
         emissions: what its statistics callback keeps, None where it has none of ours.
-        callback: that callback, by which the handle is recognised.
+        callback: that callback, by which the handle is recognised; `marked` has one in any case.
         retired: the producer has left this handle, whose events reach nobody any more.
+        mute: that is so for every one of them, and its queue may be served by anybody.
     """
 
     def __init__(
-        self, own: Mapping[str, Any], changes: Mapping[str, int | str], *, exchangeable: bool, statistics: bool
+        self,
+        own: Mapping[str, Any],
+        changes: Mapping[str, int | str],
+        *,
+        exchangeable: bool,
+        statistics: bool,
+        marked: bool = False,
     ) -> None:
         self.own = own
         self.changes = changes
@@ -30,9 +37,12 @@ class Making:
         self.settings = conf.changed(own, changes)
         self.callback: object = None
         self.emissions = self._tapped() or (self._injected() if exchangeable and statistics else None)
+        if marked and self.callback is None:
+            self._mark()
+        self.mute = own.get("oauth_cb") is None and own.get("logger") is None
         voices = {name: self._voice(name, own[name]) for name in _VOICES if exchangeable and callable(own.get(name))}
         self.settings.update(voices)
-        self._touched = bool(changes or voices or self.emissions)
+        self._touched = bool(changes or voices or self.callback)
 
     @property
     def touched(self) -> bool:
@@ -55,10 +65,16 @@ class Making:
         self.settings[conf.INTERVAL] = INTERVAL_MS
         return self._listening(Emissions(INTERVAL_MS, ours=True), None)
 
+    def _mark(self) -> None:
+        """Have a statistics callback to be known by: without an interval, none is ever called."""
+        theirs = self.own.get(conf.STATS_CB, _nothing)
+        if callable(theirs):
+            self.callback = self.settings[conf.STATS_CB] = theirs
+
     def _listening(self, emissions: Emissions, theirs: Callable[[str], Any] | None) -> Emissions:
         def listen(text: str) -> Any:
             emissions.keep(text)
-            return theirs(text) if theirs is not None else None
+            return theirs(text) if theirs is not None and not self.retired else None
 
         self.callback = self.settings[conf.STATS_CB] = listen
         return emissions
@@ -72,3 +88,7 @@ class Making:
             return None
 
         return voice
+
+
+def _nothing(text: str) -> None:
+    pass

@@ -44,22 +44,33 @@ class Native:
     def messages(self, handle: Any, stats_cb: object) -> int | None:
         """Messages of a handle that are not delivered, or whose report is not served; None where it cannot be told.
 
-        The length that a handle tells is those plus all events in its queue. The handle's struct is recognised by the
-        callback it was made with: only where that is in its place is the first word taken for librdkafka's pointer.
+        The length that a handle tells is those plus all events in its queue.
         """
-        library = self._library
-        if library is None or type(handle).__basicsize__ < _HEADER + (_STATS_CB + 1) * _WORD:
+        library, pointer = self._library, self._pointer(handle, stats_cb)
+        if library is None or pointer is None:
             return None
-        words = (ctypes.c_void_p * (_STATS_CB + 1)).from_address(id(handle) + _HEADER)
-        if words[_STATS_CB] != id(stats_cb) or not words[_HANDLE]:
-            return None
-        queue = library.rd_kafka_queue_get_main(words[_HANDLE])
+        queue = library.rd_kafka_queue_get_main(pointer)
         try:
             events: int = library.rd_kafka_queue_length(queue)
         finally:
             library.rd_kafka_queue_destroy(queue)
-        length: int = library.rd_kafka_outq_len(words[_HANDLE])
+        length: int = library.rd_kafka_outq_len(pointer)
         return max(0, length - events)
+
+    def connected(self, handle: Any, stats_cb: object) -> bool:
+        """Whether a handle has reached its cluster, and was let in: then it knows who the controller is."""
+        library, pointer = self._library, self._pointer(handle, stats_cb)
+        if library is None or pointer is None:
+            return False
+        return bool(library.rd_kafka_controllerid(pointer, 0) != -1)
+
+    def _pointer(self, handle: Any, stats_cb: object) -> int | None:
+        """librdkafka's own pointer in a handle's struct, which is recognised by the callback that it was made with:
+        only where that is in its place is the first word taken for what it is."""
+        if type(handle).__basicsize__ < _HEADER + (_STATS_CB + 1) * _WORD:
+            return None
+        words = (ctypes.c_void_p * (_STATS_CB + 1)).from_address(id(handle) + _HEADER)
+        return words[_HANDLE] if words[_STATS_CB] == id(stats_cb) else None
 
     @cached_property
     def _library(self) -> Any | None:
@@ -72,6 +83,7 @@ class Native:
             library.rd_kafka_queue_destroy.restype = None
             library.rd_kafka_queue_destroy.argtypes = [ctypes.c_void_p]
             library.rd_kafka_outq_len.argtypes = [ctypes.c_void_p]
+            library.rd_kafka_controllerid.argtypes = [ctypes.c_void_p, ctypes.c_int]
         except (OSError, AttributeError):
             return None
         return library

@@ -14,7 +14,8 @@ from typing import Any
 from superclient.agent import pipeline
 from superclient.agent.adapters.confluent import classes, conf
 from superclient.agent.adapters.confluent.conf import LIBRARY
-from superclient.agent.adapters.confluent.handles import ATTRIBUTE, Family, Handles
+from superclient.agent.adapters.confluent.handles import Family, Handles
+from superclient.agent.adapters.confluent.live import Live
 from superclient.agent.adapters.confluent.native import Native
 from superclient.agent.guard import guarded
 from superclient.agent.model import Counters, Plan, ProducerRequest, State
@@ -92,7 +93,7 @@ def patch(module: ModuleType, late: bool = False) -> None:
     native = Native(str(module.__file__))
     version = module.version()
     adapter = ConfluentAdapter(native, str(version[0] if isinstance(version, tuple) else version))
-    family = Family(bare, native)
+    family = Family(bare, native, live=pipeline.agent().settings.live_swap)
     public = classes.make(family, _constructing(adapter, family), late)
     vars(module)["Producer"] = public
     if late:
@@ -115,17 +116,21 @@ def _constructing(adapter: ConfluentAdapter, family: Family) -> classes.Construc
     bare = family.bare
 
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        if family.live and (found := classes.live_of(self)) is not None:
+            _untouched(bare, found.inner, args, kwargs)  # which refuses to be initialised again
+            return
         settings = conf.merged(args, kwargs)
         story = pipeline.open_story(adapter, settings, settings.get("client.id")) if settings is not None else None
         plan, handles = _prepared(story, family, self, settings) if story is not None else (None, None)
         if plan is None or handles is None:
             _untouched(bare, self, args, kwargs)
             return
-        if handles.making.touched and not _accepted(bare, self, handles.making.settings):
+        handle = handles.target(self)
+        if handles.making.touched and not _accepted(bare, handle, handles.making.settings):
             handles.refused()
             plan = replace(plan, changes={}, why=f"{plan.why}; the library refused it")
         if not handles.making.touched:
-            _untouched(bare, self, args, kwargs)
+            _untouched(bare, handle, args, kwargs)
         _finished(story, plan, handles, self)
 
     return construct
@@ -138,12 +143,17 @@ def _untouched(bare: Any, producer: Any, args: tuple[Any, ...], kwargs: dict[str
         bare.__init__(producer, *args)
 
 
-def _prepared(story: Any, family: Family, producer: Any, settings: Any) -> tuple[Plan | None, Handles | None]:
+def _prepared(story: Any, family: Family, producer: Any, settings: Any) -> tuple[Plan | None, Handles | Live | None]:
     plan: Plan | None = None
-    handles: Handles | None = None
+    handles: Handles | Live | None = None
     with guarded(LIBRARY, "planning for a producer"):
         plan = story.decide()
-        handles = Handles(family, producer, settings, plan.changes)
+        live = family.live and not conf.transactional(settings)
+        made = (Live if live else Handles)(family, producer, settings, plan.changes)
+        if live:
+            classes.follow(family)
+            made.adopt(producer)
+        handles = made
     return plan, handles
 
 
@@ -155,9 +165,9 @@ def _accepted(bare: Any, producer: Any, settings: dict[str, Any]) -> bool:
     return True
 
 
-def _finished(story: Any, plan: Plan, handles: Handles, producer: Any) -> None:
+def _finished(story: Any, plan: Plan, handles: Handles | Live, producer: Any) -> None:
     with guarded(LIBRARY, "setting a producer up"):
-        setattr(producer, ATTRIBUTE, handles)
+        handles.adopt(producer)
         if handles.exchangeable and story.entry.advice.state is State.UNKNOWN:
             producer.__class__ = handles.family.unused
         story.finish(producer, built=plan)
