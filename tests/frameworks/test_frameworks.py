@@ -18,7 +18,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.differential.program import read
 from tests.differential.runner import CODEC, Outcome, Pair, Run, arms, compare, proceed
-from tests.environments import environment, run_program
+from tests.environments import ROOT, environment, run_program
+from tests.frameworks.libraries import CODECS, LIBRARIES
 from tests.frameworks.reports import counted, recommend
 from tests.servers import Broker, wait_for
 
@@ -129,6 +130,15 @@ def test_an_awaited_publish_waits_for_no_linger(cluster: Broker, topic: str) -> 
     assert done.returncode == 0, done.stderr
     assert "linger.ms 0 -> 30000" in done.stderr
     assert [batch.records for batch in cluster.log_bytes(topic).batches] == [20, *[1] * 20, 20]
+
+
+def test_the_documents_name_them() -> None:
+    """AGT-29: operators find the versions that are tested."""
+    text = " ".join((ROOT / "docs" / "operations.md").read_text().split())
+    for framework in FRAMEWORKS.values():
+        for name, version in (package.split("==") for package in framework.packages):
+            if name not in (*LIBRARIES, *CODECS):
+                assert f"{name.partition('[')[0]} {version}" in text.lower()
 
 
 def _python(name: str, python: str = PYTHON) -> Path:
