@@ -12,7 +12,7 @@ from dataclasses import replace
 from superclient.agent import admission, rollout, routing
 from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Reason, State, Treatment
 from superclient.contract import CODECS, RANGES, TopicAdvice
-from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, TUNABLE
+from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER, PARTITIONER, TUNABLE
 from superclient.settings import Settings
 
 DEFAULT_BATCH_BYTES = 64 * 1024
@@ -51,7 +51,8 @@ def optimize(
 
 def own_plan(request: ProducerRequest, why: str) -> Plan:
     """Nothing of the producer may be changed: the program's own settings, each kept for this reason."""
-    kept = tuple(Reason(name, Action.KEPT, request.effective(name), why) for name in TUNABLE if name in request.tunable)
+    names = [name for name in (*TUNABLE, PARTITIONER) if name in request.tunable]
+    kept = tuple(Reason(name, Action.KEPT, request.effective(name), why) for name in names)
     return Plan({}, kept, Origin.USER, why=why, treatment=Treatment.LEFT_ALONE)
 
 

@@ -24,10 +24,11 @@ from superclient.agent.guard import fail_open, guarded
 from superclient.agent.heartbeat import Heartbeat
 from superclient.agent.metadata import Entry, MetadataStore
 from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Treatment
+from superclient.agent.optimizer import own_plan
 from superclient.agent.rounds import Rounds
 from superclient.agent.selfcheck import figures
 from superclient.agent.tracker import Tracked, Tracker
-from superclient.agent.withdrawal import Withdrawals, own_plan
+from superclient.agent.withdrawal import Withdrawals
 from superclient.kafka import internal, security
 
 if TYPE_CHECKING:

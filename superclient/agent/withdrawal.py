@@ -8,19 +8,12 @@ client id share this, those that never chose one included.
 import time
 from collections.abc import Callable
 
-from superclient.agent.model import Action, Origin, Plan, ProducerRequest, Reason, Treatment
+from superclient.agent.model import ProducerRequest
 from superclient.agent.selfcheck import AGAIN
 from superclient.kafka.connection import ClusterKey
-from superclient.kafka.vocabulary import TUNABLE
 
 _MOST = 1000  # client ids to remember; made-up ones are new each time
 _Key = tuple[ClusterKey, str, str]
-
-
-def own_plan(request: ProducerRequest, why: str) -> Plan:
-    """The program's own settings, each with this reason."""
-    kept = [Reason(name, Action.KEPT, request.effective(name), why) for name in TUNABLE if name in request.tunable]
-    return Plan({}, tuple(kept), Origin.USER, why=why, treatment=Treatment.LEFT_ALONE)
 
 
 class Withdrawals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -163,15 +164,18 @@ def test_a_live_producer_is_seen_to_await_and_then_excluded(library: str, cluste
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         cluster.wait_for_reports(lambda reports: _lingers(reports)[-1:] == [100])
-        reason = of_kind(cluster.reports(), "client_info")[-1]["reasons"][0]
+        reasons = of_kind(cluster.reports(), "client_info")[-1]["reasons"]
         record["topics_configuration"][0]["enabled"] = False
         cluster.publish_metadata(record)
         cluster.wait_for_reports(lambda reports: _lingers(reports)[-1:] == [0])
         out, err = process.communicate("go on\n", timeout=60)
     assert (out, process.returncode) == ("", 0), err
     lines = [line for line in err.splitlines() if "INFO optimizer" in line]
-    assert ["linger.ms 0 -> 1000" in lines[0], "linger.ms 0 -> 100 " in lines[-1]] == [True, True], err
-    assert "5000 cut to 100 by SUPERSTREAM_MAX_LINGER_MS where sends are awaited" in reason["why"]
+    assert "linger.ms 0 -> 1000" in lines[0], err
+    assert re.search(r"linger.ms 0 -> 100\b", lines[-1]), err
+    assert "5000 cut to 100 by SUPERSTREAM_MAX_LINGER_MS where sends are awaited" in next(
+        one["why"] for one in reasons if one["name"] == "linger.ms"
+    )
 
 
 def _lingers(reports: list[dict[str, Any]]) -> list[int]:
