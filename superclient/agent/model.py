@@ -4,8 +4,10 @@ All but Counters are frozen; Counters is written by a library's own sending thre
 `snapshot()`, so a figure may be a batch behind, never wrong.
 """
 
+import math
 import time
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -60,7 +62,7 @@ class ProducerRequest:
     connection: Connection
     written: Mapping[str, object]
     defaults: Mapping[str, object]
-    codecs: frozenset[str]
+    codecs: AbstractSet[str]
     tunable: frozenset[str]
     levels: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     broker: tuple[int, ...] | None = None
@@ -172,6 +174,11 @@ class Counters:
     started: float = field(default_factory=time.time)
     counted: bool = True
     source: object | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def again(self) -> float:
+        """When their source wants its next refresh (time.monotonic()) if no round comes before; infinite for any."""
+        return float(getattr(self.source, "again", math.inf))
 
     def topic(self, name: str) -> TopicCounters:
         """The totals of a topic, made on first sight."""

@@ -53,7 +53,7 @@ class AiokafkaAdapter:
             connection=connection,
             written=reportable(LIBRARY, {name: value for name, value in written.items() if name in self._parameters}),
             defaults=reportable(LIBRARY, {**self._parameters, **_derived(producer)}),
-            codecs=frozenset(self._codecs),
+            codecs=self._codecs.keys(),
             tunable=internals.tunable(producer, self._linger).union(
                 [LEVEL] if self._levels else [], self._sticking.tunable(producer) if self._sticking else []
             ),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from superclient.agent.adapters.aiokafka import hold, levels
+from superclient.agent.adapters.codecs import Codecs
 from superclient.agent.model import Plan, ProducerRequest
 from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER
 
@@ -19,10 +20,9 @@ OWN = "_superclient_own"
 """What the program's own settings were, on the accumulator that was changed."""
 
 
-def codecs(producer_class: Any) -> dict[str, int]:
-    """Codec → attribute bits, of those whose library is here: one set live without it kills the sender for good."""
-    table: Mapping[str, tuple[Any, int]] = producer_class._COMPRESSORS
-    return {"none": 0, **{name: bits for name, (installed, bits) in table.items() if installed()}}
+def codecs(producer_class: Any) -> Codecs:
+    """Codec → attribute bits, of those whose library is here."""
+    return Codecs({None: (lambda: True, 0), **producer_class._COMPRESSORS})
 
 
 def apply(producer: Any, known: Mapping[str, int], request: ProducerRequest, plan: Plan) -> bool:

@@ -54,7 +54,7 @@ class KafkaPythonAdapter:
                 LIBRARY, {name: value for name, value in written.items() if name in self._class.DEFAULT_CONFIG}
             ),
             defaults=self._defaults,
-            codecs=frozenset(self._codecs),
+            codecs=self._codecs.keys(),
             tunable=self._tunable(producer),
             levels=self._levels,
             broker=broker if isinstance(broker, tuple) else None,

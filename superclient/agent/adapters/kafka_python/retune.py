@@ -10,6 +10,7 @@ from typing import Any
 
 from superclient.agent import features
 from superclient.agent.adapters import gzip_level
+from superclient.agent.adapters.codecs import Codecs
 from superclient.agent.model import Plan, ProducerRequest
 from superclient.kafka.vocabulary import BATCH, COMPRESSION, LEVEL, LINGER
 
@@ -17,12 +18,12 @@ LEVEL_NOW = "_superclient_level"
 _LIVE = {COMPRESSION: "compression_attrs", BATCH: "batch_size", LINGER: "linger_ms"}
 
 
-def codecs(producer_class: Any) -> dict[str, int]:
-    """Codec → attribute bits, of those whose library is here: a codec set live without it loses records silently."""
+def codecs(producer_class: Any) -> Codecs:
+    """Codec → attribute bits, of those whose library is here."""
     table: Mapping[str | None, tuple[Any, int]] = getattr(producer_class, "_COMPRESSORS", {})
     if not table:
         features.off("kafka-python", COMPRESSION, "KafkaProducer._COMPRESSORS")
-    return {name or "none": bits for name, (installed, bits) in table.items() if installed()}
+    return Codecs(table)
 
 
 def tunable(producer: Any | None) -> set[str]:
