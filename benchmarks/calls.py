@@ -44,13 +44,15 @@ def main() -> None:
             progress(f"calls: {library}, {rounds} rounds")
             job = {"library": library, "bootstrap": kafka.bootstrap, "topic": topic}
             job |= {"bursts": BURSTS[library], "size": 600}
-            rows.append(_row(library, sides, rounds, job))
+            rows.append(measured(f"{library} {CALLS[library]}", sides, rounds, job))
     publish("calls", rows)
 
 
-def _row(library: str, sides: list[Arm], rounds: int, job: dict[str, Any]) -> Row:
+def measured(figure: str, sides: list[Arm], rounds: int, job: dict[str, Any]) -> Row:
+    """What a call costs in each arm, with PLAN in force for the job's topic."""
+
     def one(arm: Arm) -> dict[str, Any] | str:
-        return run(arm, "calls", {**job, "settings": configured(library, PLAN) if arm.name == BARE else {}})
+        return run(arm, "calls", {**job, "settings": configured(job["library"], PLAN) if arm.name == BARE else {}})
 
     results = interleave(sides, rounds, one, PEER_EVERY)
     # The same piece of Python in every process: its median of all turns the relative figures into nanoseconds.
@@ -58,7 +60,7 @@ def _row(library: str, sides: list[Arm], rounds: int, job: dict[str, Any]) -> Ro
     for found in results.found.values():
         for result in found:
             result["ns"] = result["relative"] * piece
-    return compare(f"{library} {CALLS[library]}", results, "ns", GOAL, "ns")
+    return compare(figure, results, "ns", GOAL, "ns")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Sends records at full speed, or at a rate, and prints how long it took; an ordinary program that knows no agent.
 
 Argument: JSON {library, bootstrap, topic, records, rate (a second; 0: full speed), settings (the library's own)},
-optionally {kind (of programs/records.py), keyed, awaited, gzip_level}; with {jobs: [such, …]} one after the other.
-Prints a JSON line for each. Timed from the first record after a warm-up (one record, delivered: connections and topic
-metadata are there) to the last acknowledgement. `cpu` is the process's own, all threads. `awaited`: the program waits
-for every burst (what is due within 5 ms, at full speed ten records) before the next, as one does that answers a
-request; `waited` is the median of those waits, in seconds. `raw`: the bytes of values and keys.
+optionally {kind (of programs/records.py), keyed, awaited, tick (seconds between bursts), gap (seconds after each in
+any case, however late the program is), gzip_level}; with {jobs: [such, …]} one after the other. Prints a JSON line for
+each. Timed from the first record after a warm-up (one record, delivered: connections and topic metadata are there) to
+the last acknowledgement. `cpu` is the process's own, all threads. `awaited`: the program waits for every burst (what is
+due within 5 ms, at full speed ten records) before the next, as one does that answers a request; `waited` is the median
+of those waits, in seconds. `raw`: the bytes of values and keys.
 """
 
 import asyncio
@@ -75,17 +76,19 @@ class Watch:
         return max(0.0, self.wall + due - time.perf_counter())
 
 
-def bursts(sent: list, rate: int, awaited: bool):
+def bursts(sent: list, job: dict):
     """What is due at each tick, with the seconds (since the start) when it is due."""
-    size = max(1, round(rate * TICK)) if rate else AWAITED if awaited else len(sent)
+    rate, begun = job["rate"], time.perf_counter()
+    size = max(1, round(rate * job.get("tick", TICK))) if rate else AWAITED if job.get("awaited") else len(sent)
     for start in range(0, len(sent), size):
-        yield start / rate if rate else 0.0, sent[start : start + size]
+        earliest = time.perf_counter() - begun + job["gap"] if start and "gap" in job else 0.0
+        yield max(earliest, start / rate if rate else 0.0), sent[start : start + size]
 
 
 def synchronous(job: dict, sent: list, send, settle, rest) -> Watch:
     """The loop of the two libraries whose calls return at once: settle(handles) waits, rest(seconds) passes time."""
     watch, awaited = Watch(), bool(job.get("awaited"))
-    for due, burst in bursts(sent, job["rate"], awaited):
+    for due, burst in bursts(sent, job):
         while seconds := watch.until(due):
             rest(seconds)
         if awaited:
@@ -145,7 +148,7 @@ async def _aiokafka(job: dict, sent: list) -> Watch:
     send = partial(producer.send, job["topic"])
     await (await send(*sent[0]))
     watch, awaited = Watch(), bool(job.get("awaited"))
-    for due, burst in bursts(sent, job["rate"], awaited):
+    for due, burst in bursts(sent, job):
         if job["rate"]:
             await asyncio.sleep(watch.until(due))
         if awaited:
