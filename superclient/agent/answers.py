@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from superclient.agent.features import FeatureOff
-from superclient.kafka.vocabulary import TUNABLE
+from superclient.kafka.vocabulary import PARTITIONER, TUNABLE
 
 Source = Literal["user", "library", "default", "recommendation"]
 """Who a value is from: the program, its library's own default, the agent's sensible defaults, a recommendation."""
@@ -58,7 +58,7 @@ class Explanation:
 
     def __str__(self) -> str:
         title = f"{self.library} {self.library_version} producer {self.client_id!r}: {self.treatment} ({self.why})"
-        told = [one for one in self.settings if one.name in TUNABLE or one.origin != "library"]
+        told = [one for one in self.settings if one.name in (*TUNABLE, PARTITIONER) or one.origin != "library"]
         rows = [(one.name, text(one.value), one.origin, one.reason) for one in told]
         others = f"  and {len(self.settings) - len(told)} others as {self.library} has them"
         return "\n".join([title, *_table(rows), others])

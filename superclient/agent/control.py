@@ -12,14 +12,13 @@ from typing import Any
 import superclient
 from superclient import _boot, redact, settings
 from superclient.agent import features, pipeline
-from superclient.agent.answers import ClusterStatus, Explanation, LibraryStatus, Setting, Source, Status, text
+from superclient.agent.answers import ClusterStatus, Explanation, LibraryStatus, Setting, Status, text
 from superclient.agent.model import Action, Origin, Reason
 from superclient.agent.tracker import Tracked
 from superclient.errors import NotTracked
-from superclient.kafka.vocabulary import TUNABLE
+from superclient.kafka.vocabulary import PARTITIONER, TUNABLE
 
 _LIBRARIES = {"kafka": "kafka-python", "aiokafka": "aiokafka", "confluent_kafka": "confluent-kafka"}
-_ORIGINS: dict[Origin, Source] = {Origin.RECOMMENDATION: "recommendation", Origin.DEFAULTS: "default"}
 
 
 def explain(producer: object) -> Explanation:
@@ -95,7 +94,8 @@ def _idle(agent: "pipeline.Agent | None") -> str:
 def _explained(tracked: Tracked) -> Explanation:
     request, plan = tracked.request, tracked.plan
     known = redact.reportable({**request.defaults, **request.written, "client.id": request.client_id})
-    names = [*TUNABLE, *sorted(known.keys() - set(TUNABLE))]
+    first = (*TUNABLE, PARTITIONER)
+    names = [*first, *sorted(known.keys() - set(first))]
     reasons = {reason.name: reason for reason in plan.reasons}
     return Explanation(
         client_id=request.client_id,
@@ -111,7 +111,9 @@ def _explained(tracked: Tracked) -> Explanation:
 def _setting(tracked: Tracked, name: str, reason: Reason | None) -> Setting:
     request, plan = tracked.request, tracked.plan
     if tracked.applied and name in plan.changes:
-        return Setting(name, plan.changes[name], _ORIGINS[plan.origin], tracked.error or plan.why)
+        ours = name == PARTITIONER or plan.origin is not Origin.RECOMMENDATION
+        why = tracked.error or (reason.why if name == PARTITIONER and reason is not None else plan.why)
+        return Setting(name, plan.changes[name], "default" if ours else "recommendation", why)
     written = name in request.written
     own = "written by the program" if written else f"{request.library}'s own default"
     if name in TUNABLE and name not in request.tunable:

@@ -16,6 +16,7 @@ from superclient.agent.guard import guarded
 from superclient.agent.model import Counters
 
 ATTRIBUTE = "_superclient_counters"
+COUNTED = "_superclient_counted"
 MARK = "_self_superclient"  # on the wrapper, where wrapt keeps what is its own: nobody lists it among a class's names
 
 
@@ -72,9 +73,10 @@ def _count(into: Counters, node: str, batches: list[Any]) -> None:
     for batch in batches:
         if batch.attempts:
             into.retries += batch.record_count
-        else:
+        if not hasattr(batch, COUNTED):  # the halves of a batch that was too large have its attempts, not this
+            setattr(batch, COUNTED, True)
             done = _Done(into, batch)
-            batch.produce_future.add_callback(done.acknowledged)
+            batch.produce_future.add_callback(done.answered)
             batch.produce_future.add_errback(done.failed)
     if not batches[0].attempts:
         start = time.monotonic()
@@ -99,7 +101,10 @@ class _Done:
         self.before = batch.records._bytes_written
         self.after = batch.records.size_in_bytes()
 
-    def acknowledged(self, _: object) -> None:
+    def answered(self, result: Any) -> None:
+        if isinstance(result, tuple) and callable(result[-1]):  # from 2.3 on, what gives each record its exception
+            self.failed(result)
+            return
         one = self.into.topic(self.topic)
         one.records += self.records
         one.batches += 1
