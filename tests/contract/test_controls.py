@@ -58,6 +58,7 @@ def topic_of(library: str, name: str) -> str:
     return f"{library}-{name.replace(' ', '-')}-topic"
 
 
+@pytest.mark.timeout(300)  # eight programs, one after the other
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_control_holds_and_is_reported(library: str, cluster: Broker) -> None:
     """AGT-60, AGT-63, AGT-64, AGT-65: the same program under each control, beside one under none.
@@ -83,7 +84,7 @@ def test_a_control_holds_and_is_reported(library: str, cluster: Broker) -> None:
             )
             for name in CONTROLS
         }
-        reports = cluster.wait_for_reports(lambda found: _topics(found) >= set(topics.values()))
+        reports = cluster.wait_for_reports(lambda found: _topics(found) >= set(topics.values()), 60)
         for name, one in running.items():
             said[name] = one.finish()
     infos = {tuple(report["topics"]): report for report in of_kind(reports, "client_info")}
@@ -121,6 +122,7 @@ def _check(library: str, control: Control, cluster: Broker, topic: str, info: di
     if control.action == "observed":
         assert reasons["compression.type"] == ("observed", "zstd")
         assert reasons["linger.ms"] == ("observed", 1000)
+        assert library == "confluent-kafka" or reasons["partitioner.class"] == ("observed", "sticky")
         assert info["most_impactful_topic"] == topic
     else:
         assert control.action in {action for action, _ in reasons.values()}
@@ -163,11 +165,11 @@ def test_a_live_producer_is_seen_to_await_and_then_excluded(library: str, cluste
     with start_program(Path(sys.executable), AWAITING[library], *arguments, env=variables) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        cluster.wait_for_reports(lambda reports: _lingers(reports)[-1:] == [100])
+        cluster.wait_for_reports(lambda reports: _lingers(reports)[-1:] == [100], 60)
         reasons = of_kind(cluster.reports(), "client_info")[-1]["reasons"]
         record["topics_configuration"][0]["enabled"] = False
         cluster.publish_metadata(record)
-        cluster.wait_for_reports(lambda reports: _lingers(reports)[-1:] == [0])
+        cluster.wait_for_reports(lambda reports: _lingers(reports)[-1:] == [0], 60)
         out, err = process.communicate("go on\n", timeout=60)
     assert (out, process.returncode) == ("", 0), err
     lines = [line for line in err.splitlines() if "INFO optimizer" in line]

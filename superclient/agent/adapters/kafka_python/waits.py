@@ -32,7 +32,7 @@ FORESEEN = "_superclient_foreseen"
 COMPANY = "_superclient_company"
 """The same of partitions that are waited for together: the next batch goes when somebody waits for another."""
 AWAITED = "_superclient_awaited"
-"""There too, once somebody waited for a batch that was held."""
+"""There too, once somebody waited for a batch that was held, other than by flush()."""
 
 _NEEDED = ("FutureProduceResult.wait", "RecordAccumulator.ready", "RecordAccumulator.drain")
 
@@ -71,7 +71,8 @@ class Waits:
             for one in self._senders:
                 sender = one()
                 if sender is not None and _release(sender._accumulator, future):
-                    setattr(sender._accumulator, AWAITED, True)
+                    if not _flushes(sender._accumulator):  # which waits for everything, in any program
+                        setattr(sender._accumulator, AWAITED, True)
                     sender.wakeup()
         except Exception as error:
             log.failure("kafka-python", "releasing a batch", error)
