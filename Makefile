@@ -32,7 +32,7 @@ matrix: install
 	$(PYTEST) -n $(WORKERS) --dist loadfile -m matrix_full
 
 soak: install servers
-	$(PYTEST) -m soak --timeout 0
+	$(PYTEST) -m soak --timeout 0 -o faulthandler_timeout=0
 
 lint: install
 	$(BIN)/ruff check .

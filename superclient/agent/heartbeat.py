@@ -52,9 +52,10 @@ class Heartbeat:
             return
         self._stopping = False
         self._wakes = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, args=(self._wakes,), name="superclient", daemon=True)
+        thread = threading.Thread(target=self._run, args=(self._wakes,), name="superclient", daemon=True)
         try:
-            self._thread.start()
+            thread.start()
+            self._thread = thread  # that it ends, it says under our lock
         except RuntimeError:  # the interpreter is shutting down, or there are no threads to be had
             self._thread = None
 
@@ -64,6 +65,8 @@ class Heartbeat:
 
     def stop(self, patience: float = FORK_PATIENCE) -> None:
         """Ask the thread to end and wait a moment; in the middle of a read it ends after it."""
+        if self._lock.acquire(timeout=patience):  # another thread may be starting it: one cannot join it before
+            self._lock.release()
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return

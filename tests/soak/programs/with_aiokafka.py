@@ -1,4 +1,4 @@
-"""Arguments: bootstrap servers, topic, records, retunes, "published" or "direct". See retuning.py."""
+"""Arguments: bootstrap servers, topic, records, retunes, and the way of Retunes. See retuning.py."""
 
 import asyncio
 import sys
@@ -22,7 +22,7 @@ async def main() -> Retunes:
         if sent.cancelled() or sent.exception():
             failed.append(repr(sent))
 
-    retunes = Retunes(topic, int(records), int(count), way == "published")
+    retunes = Retunes(topic, int(records), int(count), way)
     retunes.start()
     for number in range(int(records)):
         while retunes.ahead(number + 1):  # noqa: ASYNC110 - told by a thread
@@ -41,4 +41,4 @@ async def main() -> Retunes:
 
 before = belongings()
 retunes = asyncio.run(main())
-result(failed=failed[:5], retunes=retunes.seen, left=left_over(before))
+result(failed=failed[:5], retunes=retunes.seen, changes=retunes.changes, left=left_over(before))

@@ -1,4 +1,4 @@
-"""Arguments: bootstrap servers, topic, records, retunes, "published" or "direct". See retuning.py."""
+"""Arguments: bootstrap servers, topic, records, retunes, and the way of Retunes. See retuning.py."""
 
 import sys
 import threading
@@ -22,9 +22,13 @@ def lost(error: Exception) -> None:
 
 
 producer = KafkaProducer(
-    bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, retries=1_000_000, delivery_timeout_ms=600_000
+    bootstrap_servers=bootstrap,
+    acks="all",
+    enable_idempotence=True,
+    retries=1_000_000,
+    delivery_timeout_ms=30_500 if way == "bad" else 600_000,
 )
-retunes = Retunes(topic, int(records), int(count), way == "published")
+retunes = Retunes(topic, int(records), int(count), way)
 retunes.start()
 for number in range(int(records)):
     retunes.reached(number + 1)
@@ -34,4 +38,4 @@ for number in range(int(records)):
 retunes.join()
 producer.flush(300)
 producer.close()
-result(failed=failed[:5], retunes=retunes.seen, left=left_over(before))
+result(failed=failed[:5], retunes=retunes.seen, changes=retunes.changes, left=left_over(before))
