@@ -30,7 +30,7 @@ class Leaving:
 
     def expect(self, tracked: Tracked) -> None:
         """A producer was tuned. Exit handlers run last in, first out: ours must come after the library's own."""
-        if _added_linger(tracked) > 0:
+        if added_linger(tracked) > 0:
             atexit.unregister(self.release)
             atexit.register(self.release)
         process = sys.modules.get("multiprocessing.process")
@@ -42,7 +42,7 @@ class Leaving:
 
     def release(self) -> None:
         """Let go what lingers, each producer at most as long as the agent made it wait, and all together no longer."""
-        waiting = [(tracked, _added_linger(tracked)) for tracked in self._tracker.everyone() if not tracked.closed]
+        waiting = [(tracked, added_linger(tracked)) for tracked in self._tracker.everyone() if not tracked.closed]
         end = time.monotonic() + max((seconds for _, seconds in waiting), default=0.0)
         for tracked, seconds in waiting:
             producer = tracked.ref()
@@ -69,7 +69,7 @@ class Leaving:
         self._reported = self._finalized = False
 
 
-def _added_linger(tracked: Tracked) -> float:
+def added_linger(tracked: Tracked) -> float:
     """Seconds by which the agent raised this producer's linger."""
     planned = tracked.plan.changes.get(LINGER) if tracked.applied else None
     if planned is None:

@@ -247,6 +247,12 @@ def closing(producer: Any) -> None:
             beating()
 
 
+def lingering(producer: Any) -> float:
+    """Seconds for which a dropped producer may hold records back, since the agent raised its linger. Takes no lock."""
+    tracked = _agent.tracker.find(producer) if _agent is not None and _agent.heartbeat.alive else None
+    return 0.0 if tracked is None or tracked.closed else leaving.added_linger(tracked)
+
+
 def beating() -> None:
     """Bring the one thread back if a fork ended it; for hooks that are called often. Never waits."""
     agent().heartbeat.ensure(blocking=False)

@@ -144,7 +144,9 @@ class Rounds:
         next_due = max(cluster.due, cluster.not_before)
         if any(tracked.info_due or tracked.closed for tracked in self._still(group)):
             next_due = max(now, cluster.not_before)
-        return max(0.0, min(next_due, now + LEARNING_TICK if learning else next_due) - time.monotonic())
+        learn = now + LEARNING_TICK if learning else next_due
+        sooner = [one.counters.again for one in group if not one.closed]
+        return max(0.0, min(next_due, learn, *sooner) - time.monotonic())
 
     def _reconsider_all(self, group: Iterable[Tracked], advice: Advice) -> bool:
         """Plan again with what is known now; whether some are still young enough to be looked at sooner."""

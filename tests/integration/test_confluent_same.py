@@ -168,3 +168,21 @@ def test_a_program_sees_the_same_with_the_agent(kafka: Broker, topic: str, versi
     assert (ours.returncode, bare.returncode) == (0, 0), ours.stderr
     assert "agent initialized" in ours.stderr.lower()
     assert "failed" not in ours.stderr
+
+
+@pytest.mark.parametrize("version", ["2.3.0", "2.16.1"])
+@pytest.mark.parametrize("moment", ["early", "late"])
+def test_it_is_the_same_with_producers_that_may_change(kafka: Broker, topic: str, version: str, moment: str) -> None:
+    """AGT-20, AGT-35: as above where handles may be exchanged in use; `inspect.signature(Producer.produce)`, an error
+    without the agent, answers there.
+    """
+    off = {"SUPERSTREAM_DISABLED": "true"}
+    bare = run_program(_python(version), PROGRAM, kafka.bootstrap, topic, "off", env=off)
+    env = {"SUPERSTREAM_LIVE_SWAP": "true", **(off if moment == "late" else {})}
+    ours = run_program(_python(version), PROGRAM, kafka.bootstrap, topic, moment, env=env)
+    told = [
+        [line for line in out.splitlines() if not line.startswith("signature")] for out in (bare.stdout, ours.stdout)
+    ]
+    assert told[0] == told[1]
+    assert (ours.returncode, bare.returncode) == (0, 0), ours.stderr
+    assert "failed" not in ours.stderr

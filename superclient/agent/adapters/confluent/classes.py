@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from superclient.agent import pipeline
+from superclient.agent.adapters.confluent import dropped
 from superclient.agent.adapters.confluent.handles import ATTRIBUTE, Family, Handles
 from superclient.agent.adapters.confluent.live import Live
 from superclient.agent.adapters.frames import unseen
@@ -75,7 +76,7 @@ def _variant(family: Family, methods: dict[str, Any]) -> Any:
 
 def _like(bare: Any, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     method.__name__, method.__qualname__ = name, f"{bare.__qualname__}.{name}"
-    method.__module__, method.__doc__ = bare.__module__, getattr(bare, name).__doc__
+    method.__module__, method.__doc__ = bare.__module__, getattr(getattr(bare, name, None), "__doc__", None)
     return method
 
 
@@ -96,7 +97,20 @@ def _names(family: Family, construct: Construct) -> dict[str, Any]:
             raise TypeError(f"cannot pickle '{bare.__module__}.{bare.__qualname__}' object")
         return object.__reduce_ex__(self, protocol)
 
-    methods: dict[str, Callable[..., Any]] = {"__init__": construct, "__len__": length, "__reduce_ex__": reduce_ex}
+    def finalize(self: Any) -> None:
+        try:
+            seconds = pipeline.lingering(self)
+            if seconds > 0 and self._superclient.length(self) > 0:
+                dropped.keep(self, seconds)
+        except Exception:  # noqa: S110 - nobody hears a finalizer, and stderr is the program's
+            pass
+
+    methods: dict[str, Callable[..., Any]] = {
+        "__init__": construct,
+        "__len__": length,
+        "__reduce_ex__": reduce_ex,
+        "__del__": finalize,
+    }
     if hasattr(bare, "close"):
         methods.update(_closing(family))
     return {**_likeness(bare), MARK: family, **{name: _like(bare, name, method) for name, method in methods.items()}}

@@ -6,6 +6,7 @@ the program, is not known here.
 """
 
 import json
+import math
 import re
 import time
 import weakref
@@ -30,6 +31,7 @@ class Ledger:
     def __init__(self, producer: Any) -> None:
         self.producer: Callable[[], Any] = weakref.ref(producer)
         self.emissions: list[Emissions] = []
+        self.again = math.inf  # see model.Counters.again
 
     def post(self, into: Counters) -> None:
         """Bring the counters up to date; on the heartbeat's thread alone."""
@@ -47,7 +49,6 @@ class Emissions:
         self.lost = False
         self._waiting: deque[str] = deque(maxlen=WAITING)
         self._last = self._head = ""
-        self.calling = False  # every emission is of interest at once
         self.due = self._since = time.monotonic() + self.every  # when the next emission is to be expected
         self._seen: dict[tuple[str, str], int] = {}
 
@@ -60,7 +61,7 @@ class Emissions:
         self.due = 0.0  # to be worked out where it matters
         with guarded(LIBRARY, "waking the heartbeat"):
             pipeline.beating()
-            if self.calling or len(self._waiting) % _WAKE_AT == 0:
+            if len(self._waiting) % _WAKE_AT == 0:
                 pipeline.agent().heartbeat.wake()
 
     def unserved(self) -> int:

@@ -6,6 +6,7 @@ delivery reports and idempotence hold without `produce` ever waiting, and what i
 program. `produce` is a C call all the way: a `functools.partial` in the instance dict, whose function is replaced.
 """
 
+import math
 import os
 import threading
 import time
@@ -16,7 +17,7 @@ from itertools import compress
 from operator import eq, not_
 from typing import Any, NamedTuple
 
-from superclient.agent import log, pipeline
+from superclient.agent import features, log, pipeline
 from superclient.agent.adapters.confluent import conf
 from superclient.agent.adapters.confluent.counters import Ledger
 from superclient.agent.adapters.confluent.handles import ATTRIBUTE, UNSERVED, Family
@@ -28,6 +29,7 @@ CONNECTING = 0.25  # seconds that the heartbeat gives a new handle to reach its 
 WATCHING = 0.02  # seconds that it watches for a moment of rest, each time it comes
 PATIENCE = 60.0  # seconds after which a producer that never rests keeps what it has
 REST = 600.0  # seconds until that is tried again
+AGAIN = 1.0  # seconds until the heartbeat looks again where a handle is to come or to go
 PARTING = 0.3  # seconds in which calls that began in a handle have left it
 _TICK = 0.001
 
@@ -160,6 +162,12 @@ class Live:
 
     def tune(self, producer: Any, changes: Mapping[str, int | str]) -> bool:
         """Make these changes hold as soon as the producer rests; whether they do by now."""
+        try:
+            return self._tuned(changes)
+        finally:
+            self._come_again()
+
+    def _tuned(self, changes: Mapping[str, int | str]) -> bool:
         if changes == self.making.changes:
             if self.next is not None and self.next.making.changes != changes:
                 self.next = None
@@ -182,6 +190,7 @@ class Live:
     def tend(self, producer: Any) -> None:
         """See that nothing piles up: statistics that nobody serves, and handles that were left."""
         self._part()
+        self._come_again()
         emissions = self.making.emissions
         if emissions is None or not emissions.ours or self._ended:
             return
@@ -189,10 +198,14 @@ class Live:
             return
         if self._messages(self.inner) != 0:
             return
-        if self.next is None:
+        if self.next is None and not self._resting(self.making.changes):
             self._prepare(self.making.changes, statistics=False)
         if self.next is not None and self.next.making.emissions is None:
             self._watched(unserved=True)
+
+    def _come_again(self) -> None:
+        busy = self.next is not None or self._left
+        self.ledger.again = time.monotonic() + AGAIN if busy else math.inf
 
     def _prepare(self, changes: Mapping[str, int | str], statistics: bool) -> None:
         making = Making(self.making.own, changes, exchangeable=True, statistics=statistics, marked=True)
@@ -205,7 +218,11 @@ class Live:
             self._given_up = (changes, time.monotonic())
             log.failure(conf.LIBRARY, "making a producer's next handle", error)
             return
-        self.next = Next(handle, making, time.monotonic())
+        if self.family.native.messages(handle, making.callback) is None:
+            features.off(conf.LIBRARY, "producers in use", "handle of a known layout")
+            self._given_up = (changes, math.inf)
+        else:
+            self.next = Next(handle, making, time.monotonic())
 
     def _watched(self, unserved: bool = False) -> bool:
         """Wait for the next handle's connection, then for a moment of rest; both for a short while."""
@@ -236,15 +253,14 @@ class Live:
                 return False
             old, making = self.inner, self.making
             events = len(old) if unserved and self._messages(old) == 0 else 0
-            if not self._moved(old, found.handle, events):
-                return False
+            if old is not found.handle:  # as an interrupt in the middle of this may have left it
+                if not self._moved(old, found.handle, events):
+                    return False
+                self._since = time.monotonic()
+                self._left.append(Left(old, making, self._since))
             making.retired = True
-            self._since = time.monotonic()
-            self._left.append(Left(old, making, self._since))
             self.making, self.next = found.making, None
             self._keep()
-            if self.making.emissions is not None:
-                self.making.emissions.calling = True  # until the old one's last figures are in
             if self._ended:
                 self.closing()
         finally:
@@ -279,5 +295,3 @@ class Live:
                 owes = not emissions.cover(left.at)
             if not owes and age > PARTING and left in self._left:
                 self._left.remove(left)
-        if not self._left and self.making.emissions is not None:
-            self.making.emissions.calling = False

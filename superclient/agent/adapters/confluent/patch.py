@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from superclient.agent import pipeline
-from superclient.agent.adapters.confluent import classes, conf
+from superclient.agent.adapters.confluent import classes, conf, dropped
 from superclient.agent.adapters.confluent.conf import LIBRARY
 from superclient.agent.adapters.confluent.handles import Family, Handles
 from superclient.agent.adapters.confluent.live import Live
@@ -74,11 +74,14 @@ class ConfluentAdapter:
         if ledger is None:
             return
         ledger.post(counters)
+        dropped.let_go()
         producer = ledger.producer()
         found = classes.handles_of(producer)
         if found is not None:
             with guarded(LIBRARY, "looking after a producer's handles"):
                 found.tend(producer)
+            if (end := dropped.until(producer)) is not None:
+                ledger.again = end
 
     def awaits(self, producer: Any) -> bool:
         """See Adapter.awaits: it cannot be seen, and its linger is raised only where that is allowed."""
@@ -93,7 +96,8 @@ def patch(module: ModuleType, late: bool = False) -> None:
     native = Native(str(module.__file__))
     version = module.version()
     adapter = ConfluentAdapter(native, str(version[0] if isinstance(version, tuple) else version))
-    family = Family(bare, native, live=pipeline.agent().settings.live_swap)
+    locked = getattr(sys, "_is_gil_enabled", lambda: True)()  # what `live` rests upon
+    family = Family(bare, native, live=pipeline.agent().settings.live_swap and locked)
     public = classes.make(family, _constructing(adapter, family), late)
     vars(module)["Producer"] = public
     if late:
