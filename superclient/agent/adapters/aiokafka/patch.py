@@ -31,7 +31,7 @@ class AiokafkaAdapter:
     library = LIBRARY
 
     def __init__(
-        self, producer_class: Any, counting: bool, linger: bool, leveled: bool, routed: sticking.Sticking | None
+        self, producer_class: Any, counting: bool, linger: bool, leveled: bool, routed: sticking.Sticking | None = None
     ) -> None:
         parameters = inspect.signature(producer_class.__init__).parameters
         self._parameters = {

@@ -32,7 +32,7 @@ class KafkaPythonAdapter:
         counting: bool,
         leveled: bool,
         waiting: waits.Waits | None,
-        routed: sticking.Sticking | None,
+        routed: sticking.Sticking | None = None,
     ) -> None:
         self._class = producer_class
         self._counting = counting
