@@ -41,7 +41,7 @@ def _is_entry(folder: str) -> bool:
 
 
 def library(name: str, hooked: str) -> dict[str, Any]:
-    """The library's version and codecs, and whether the agent patched the module that it hooks."""
+    """The library's version and codecs, whether the agent patched the module that it hooks, and what it left out."""
     try:
         package = __import__(hooked.partition(".")[0])
         __import__(hooked)
@@ -54,6 +54,8 @@ def library(name: str, hooked: str) -> dict[str, Any]:
         "patched": finder is not None and hooked in finder.patched,
         "patch_error": (finder.failed.get(hooked) or "") if finder is not None else "",
     }
+    features = sys.modules.get("superclient.agent.features")  # the agent's, if it is there
+    found["features_off"] = [list(each[1:]) for each in features.missing()] if features is not None else []
     found["codecs"] = _codecs(name)
     if name == "kafka-python":
         import importlib.util

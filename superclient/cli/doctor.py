@@ -17,7 +17,7 @@ from typing import Any
 
 import superclient
 from superclient import _boot, redact, settings
-from superclient.cli import _cluster, _connect, _libraries
+from superclient.cli import _cluster, _connect, _control, _libraries
 from superclient.cli._findings import Finding, Level, Sections, problems, screen
 
 _EPILOG = f"""\
@@ -79,6 +79,7 @@ def _look(args: argparse.Namespace, canonical: Mapping[str, str]) -> dict[str, l
         text = "no Kafka library is installed: there is nothing for the agent to do"
         sections["Libraries"].append(Finding("any", Level.PROBLEM, text, _libraries.pip_line("confluent-kafka")))
     sections["Settings"] = _settings(os.environ)
+    sections["Control"] = _control.examine(os.environ)
     if canonical:
         sections["Cluster"] = _reach(args, canonical)
     return sections
@@ -144,7 +145,9 @@ def _library(name: str, seen: Mapping[str, Any], warnings: list[str]) -> list[Fi
     if seen.get("error"):
         return [Finding(name, Level.PROBLEM, f"does not work: {seen['error']}")]
     missing = [codec for codec in ("gzip", "snappy", "lz4", "zstd") if codec not in seen["codecs"]]
+    off: dict[str, str] = dict(seen["features_off"])
     facts = {"version": seen["version"], "patched": seen["patched"], "codecs": seen["codecs"], "missing": missing}
+    facts["features_off"] = off
     level, state = _patched(name, seen)
     text = f"{seen['version']}, {state}; codecs {', '.join(seen['codecs'])}"
     findings = [Finding(name, level, text, facts=facts)]
@@ -157,7 +160,9 @@ def _library(name: str, seen: Mapping[str, Any], warnings: list[str]) -> list[Fi
         findings.append(
             Finding(name, Level.HINT, "computes checksums in Python: crc32c makes it faster", "pip install crc32c")
         )
-    return findings + [Finding(name, Level.HINT, line.partition(": ")[2]) for line in warnings if name in line]
+    findings += [Finding(name, Level.HINT, f"{feature} is off: {why}") for feature, why in off.items()]
+    others = [line for line in warnings if name in line and not any(why in line for why in off.values())]
+    return findings + [Finding(name, Level.HINT, line.partition(": ")[2]) for line in others]
 
 
 def _patched(name: str, seen: Mapping[str, Any]) -> tuple[Level, str]:
