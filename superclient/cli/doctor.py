@@ -52,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_document(sections), indent=2))
     else:
-        print(screen(f"superclient {superclient.__version__}", sections))
+        # Where nothing limits the agent, the settings have said so.
+        shown = {name: found for name, found in sections.items() if name != "Control" or len(found) > 1}
+        print(screen(f"superclient {superclient.__version__}", shown))
     return 1 if number else 0
 
 

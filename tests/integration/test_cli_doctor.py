@@ -180,6 +180,55 @@ def test_switched_off():
     assert (status, "left alone" in by_name(found["libraries"], "aiokafka")["text"]) == (0, True)
 
 
+def test_what_limits_the_agent():
+    """AGT-61, AGT-60, AGT-63, AGT-64, AGT-65: the controls in effect, all in the JSON, the limits on the screen too."""
+    env = {
+        "SUPERSTREAM_MODE": "observe",
+        "SUPERSTREAM_ROLLOUT_PERCENT": "25",
+        "SUPERSTREAM_EXCLUDE_TOPICS": "audit-*",
+        "SUPERSTREAM_MAX_LINGER_MS": "50",
+    }
+    status, found = doctor(env=env)
+    assert status == 0
+    facts = by_name(found["control"], "control")
+    assert (facts["mode"], facts["rollout_percent"], facts["max_linger_ms"]) == ("observe", 25.0, 50)
+    assert (facts["exclude_topics"], facts["exclude_client_ids"], facts["allowed_codecs"]) == (["audit-*"], [], None)
+    texts = [finding["text"] for finding in found["control"]]
+    assert any("audit-*" in text for text in texts)
+    assert any("25 %" in text for text in texts)
+    assert "none is changed" in superclient("doctor", env=env).stdout
+    assert by_name(doctor()[1]["control"], "control")["text"].startswith("every producer is optimised")
+
+
+STRANGE = {
+    "__init__.py": "__version__ = '9.9.0'",
+    "codec.py": "def has_gzip(): return True\nhas_snappy = has_lz4 = has_zstd = has_gzip",
+    "producer/__init__.py": "",
+    "producer/producer.py": """
+class AIOKafkaProducer:
+    _COMPRESSORS = {}
+    def __init__(self, *, client_id=None): pass
+    async def start(self): pass
+    async def stop(self): pass
+    def create_batch(self): pass
+""",
+}
+
+
+def test_a_version_that_nobody_has_seen(tmp_path):
+    """AGT-61: what is off for lack of a private name is shown with its reason, once, and is no failure."""
+    for name, text in STRANGE.items():
+        file = tmp_path / "aiokafka" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    status, found = doctor(env={"PYTHONPATH": str(tmp_path)})
+    one = by_name(found["libraries"], "aiokafka")
+    assert (status, one["version"], one["patched"]) == (0, "9.9.0", True)
+    assert {"counting", "linger"} <= one["features_off"].keys()
+    told = [finding["text"] for finding in found["libraries"] if "counting" in finding["text"]]
+    assert told == [f"counting is off: {one['features_off']['counting']}"]
+
+
 def test_how_it_is_loaded(tmp_path):
     """AGT-51: without the .pth the agent is not loaded, and by `superclient run` it is, through PYTHONPATH."""
     python = environment(packages=["kafka-python"])

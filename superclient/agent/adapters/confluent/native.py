@@ -7,7 +7,7 @@ import ctypes
 from functools import cached_property
 from typing import Any
 
-from superclient.agent import log
+from superclient.agent import features, log
 from superclient.agent.adapters.confluent import conf
 from superclient.contract import CODECS
 
@@ -84,7 +84,8 @@ class Native:
             library.rd_kafka_queue_destroy.argtypes = [ctypes.c_void_p]
             library.rd_kafka_outq_len.argtypes = [ctypes.c_void_p]
             library.rd_kafka_controllerid.argtypes = [ctypes.c_void_p, ctypes.c_int]
-        except (OSError, AttributeError):
+        except (OSError, AttributeError) as error:
+            features.off(conf.LIBRARY, "statistics in len()", f"queue to look into ({type(error).__name__})")
             return None
         return library
 
