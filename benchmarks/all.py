@@ -8,7 +8,7 @@ import sys
 
 from benchmarks._harness import options
 
-NAMES = ("start", "calls", "construct", "memory", "throughput", "wire", "sticky", "awaited", "chosen")
+NAMES = ("start", "calls", "construct", "memory", "throughput", "wire", "sticky", "awaited", "retune", "chosen")
 SEPARATE = ("codecs", "sweep")  # questions asked once, not figures of every release
 
 

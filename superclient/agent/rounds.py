@@ -22,6 +22,7 @@ DEADLINE = 5.0
 LEARNING_TICK = 5.0
 TENDING = 5.0  # seconds between looks at handles, once there is nothing else to do
 GATHERING = 0.5  # seconds from one report to the next of a cluster: each costs a connection of our own
+AT_A_STRETCH, BREATH = 0.001, 0.0002  # seconds of work before others get the interpreter, and that they get it for
 MAX_ATTEMPTS = 3  # to send a closed producer's last report
 
 
@@ -151,7 +152,7 @@ class Rounds:
     def _reconsider_all(self, group: Iterable[Tracked], advice: Advice) -> bool:
         """Plan again with what is known now; whether some are still young enough to be looked at sooner."""
         young = False
-        for tracked in group:
+        for tracked in _unhurried(group):
             if tracked.closed:
                 continue
             self._reconsider(tracked, advice)
@@ -182,7 +183,7 @@ class Rounds:
         chosen = {id(tracked) for tracked in stats}
         drafts = [
             reporter.Draft(tracked, stats=id(tracked) in chosen, configured=self._configured())
-            for tracked in group
+            for tracked in _unhurried(group)
             if tracked.info_due or id(tracked) in chosen
         ]
         records = [record for draft in drafts for record in draft.records]
@@ -194,3 +195,13 @@ class Rounds:
     def _still(self, group: Iterable[Tracked]) -> list[Tracked]:
         known = {id(tracked) for tracked in self._tracker.everyone()}
         return [tracked for tracked in group if id(tracked) in known]
+
+
+def _unhurried(group: Iterable[Tracked]) -> Iterator[Tracked]:
+    """One after the other, with a breath in between: a hundred plans in one go would block a program's event loop."""
+    began = time.monotonic()
+    for tracked in group:
+        yield tracked
+        if time.monotonic() - began > AT_A_STRETCH:
+            time.sleep(BREATH)
+            began = time.monotonic()

@@ -261,3 +261,14 @@ def test_a_master_that_forks_without_a_word_gets_no_thread(monkeypatch: pytest.M
     heart.ensure()
     assert heart.alive
     heart.stop(5)
+
+
+def test_a_hundred_producers_are_not_gone_through_in_one_breath(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AGT-35: others get the interpreter after every millisecond of work, or a program's event loop would stand still
+    for as long as all of it takes."""
+    clock, breaths = [0.0], []
+    time = types.SimpleNamespace(monotonic=lambda: clock[0], sleep=breaths.append)
+    monkeypatch.setattr(rounds_module, "time", time)
+    for _ in rounds_module._unhurried(range(100)):  # type: ignore[arg-type]
+        clock[0] += 0.0004
+    assert len(breaths) == 33

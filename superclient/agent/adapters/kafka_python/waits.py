@@ -53,15 +53,17 @@ class Waits:
     def expect(self, producer: Any, seconds: float) -> None:
         """The producer's linger is now so much longer than its own; batches that it has already are spared."""
         sender, accumulator = producer._sender, producer._accumulator
-        if seconds <= 0 and not hasattr(accumulator, ADDED):
+        known = hasattr(accumulator, ADDED)
+        if seconds <= 0 and not known:
             return
         for name in (FORESEEN, COMPANY):
             vars(accumulator).setdefault(name, {})
         setattr(accumulator, ADDED, max(0.0, seconds))
-        with self._lock:
-            alive = {one for one in self._senders if one() is not None}
-            self._senders = tuple(alive | {weakref.ref(sender)})
-            futures.patch_looks(self._known, self)
+        if not known:
+            with self._lock:
+                alive = {one for one in self._senders if one() is not None}
+                self._senders = tuple(alive | {weakref.ref(sender)})
+                futures.patch_looks(self._known, self)
         for batch in [batch for queue in list(accumulator._batches.values()) for batch in list(queue)]:
             _age(batch, seconds)
 
