@@ -54,7 +54,7 @@ def apply(producer: Any, known: Mapping[str, int], request: ProducerRequest, pla
 def patch_levels() -> bool:
     """Let gzip take a level; False where this version compresses in some other way."""
     records = sys.modules.get("kafka.record.default_records")
-    if gzip_level.patch(records, lambda: getattr(threading.current_thread(), LEVEL_NOW, None)):
+    if gzip_level.patch(records, lambda: getattr(threading.current_thread(), LEVEL_NOW, None), gzip_level.SMALL):
         return True
     features.off("kafka-python", LEVEL, "gzip_encode in kafka.record.default_records")
     return False
