@@ -33,11 +33,12 @@ def codec(info: dict[str, Any]) -> str:
     return str(info["optimized_configuration"]["compression.type"])
 
 
-@pytest.mark.parametrize("library", LIVE)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_inactive_restores_live_producers(library: str, cluster: Broker, topic: str) -> None:
     """AGT-62: after `active: false` a producer that was tuned has its own settings back, and says so."""
     publish(cluster, metadata(topic))
-    with told(library, cluster.bootstrap, topic, SUPERSTREAM_TOPICS_LIST=topic) as program:
+    env = {"SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_LIVE_SWAP": "true"}
+    with told(library, cluster.bootstrap, topic, **env) as program:
         program("send 10 100")
         assert cluster.log_bytes(topic).codecs == {"zstd"}
         cluster.publish_metadata(metadata(topic, active=False))
