@@ -77,7 +77,8 @@ def installed() -> "Finder | None":
 
 
 def stand_down() -> None:
-    """Keep the agent out of this process, one of our own commands: the finder stays as the marker and hooks nothing."""
+    """Keep the agent out of this process (our own commands, `deactivate`): the finder stays as the marker, and hooks
+    nothing."""
     finder = installed() or Finder()
     finder.hooks = {}
     if finder not in sys.meta_path:

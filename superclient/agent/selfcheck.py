@@ -114,8 +114,13 @@ class Trial:
         self._errors = self._latency = _Windows(Figures())
 
     def begin(self, now: float, so_far: Figures) -> None:
-        """A plan holds from now on; what the producer did until now, under another, is what it is compared with."""
-        self._before = so_far - self._older[1]
+        """A plan holds from now on; what the producer did until now, under another, is what it is compared with.
+
+        Where the other one held for too short a time to tell, it is compared with what that one was.
+        """
+        before = so_far - self._older[1]
+        if not self._running(now) or (before.tried >= MIN_RECORDS and before.answers >= MIN_ANSWERS_BEFORE):
+            self._before = before
         self._older = self._newer = (now, so_far)
         self._began, self._errors, self._latency = now, _Windows(so_far), _Windows(so_far)
 
@@ -126,7 +131,7 @@ class Trial:
 
     def look(self, now: float, so_far: Figures) -> str:
         """Why the plan is to be withdrawn, in a phrase; "" while there is no reason, or no plan on trial."""
-        if self._began is None or now - self._began > TRIAL:
+        if not self._running(now):
             self._remember(now, so_far)
             return ""
         before = self._before
@@ -137,6 +142,9 @@ class Trial:
         if self._latency.close(so_far, slower(before, window)):
             return f"brokers took {window.latency:.0f} ms to answer, {before.latency:.0f} ms before"
         return ""
+
+    def _running(self, now: float) -> bool:
+        return self._began is not None and now - self._began <= TRIAL
 
     def _remember(self, now: float, so_far: Figures) -> None:
         """What comes before the next plan is not what was last week."""

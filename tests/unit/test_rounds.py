@@ -194,6 +194,44 @@ def test_a_reused_address_is_another_producer(world: World) -> None:
     assert world.tracker.everyone() == [successor]
 
 
+def test_winding_down_is_one_last_report(world: World) -> None:
+    """AGT-62: everything is reported once more, then nothing is left to do; a cluster that is away has its one try."""
+    kept = [world.producer("a:1"), world.producer("b:1")]
+    world.rounds.beat()
+    world.sent.clear()
+    world.broken["b:1"] = Unreachable("away")
+    assert world.rounds.wind_down() is None
+    assert [kind for kind, _ in world.kinds()] == ["client_stats"]
+    world.broken.clear()
+    assert world.rounds.wind_down() is None
+    world.rounds.finish(1.0)
+    assert len(world.sent) == 1, "nothing is sent any more, at exit neither"
+    del kept
+
+
+def test_winding_down_goes_on_looking_after_statistics(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AGT-62, AGT-28: a producer with figures of ours in its queue is looked after until it is closed."""
+    producer, tracked = world.producer()
+    tracked.counters.source = object()
+    seen: list[Counters] = []
+    monkeypatch.setattr(Adapter, "refresh", lambda self, counters: seen.append(counters))
+    assert world.rounds.wind_down() == rounds_module.TENDING
+    assert world.rounds.wind_down() == rounds_module.TENDING
+    assert len(seen) >= 2
+    world.tracker.retire(producer)
+    assert world.rounds.wind_down() is None
+    assert world.tracker.everyone() == []
+
+
+def test_a_thread_that_is_over_does_not_come_back() -> None:
+    """AGT-62: hooks that are called for every batch bring nothing back after deactivate()."""
+    heart = Heartbeat(lambda: None)
+    heart.over = True
+    heart.ensure()
+    heart.ensure(blocking=False)
+    assert not heart.alive
+
+
 def test_the_thread_ends_when_nothing_is_left_and_comes_back() -> None:
     """AGT-25: with the last tracked producer the thread ends; the next one starts it again."""
     beats: list[int] = []

@@ -111,6 +111,15 @@ def test_what_happens_later_is_not_the_plans(life: Life) -> None:
     assert life.until(lambda: life.goes_on(answers=100, ms=600)) == ""
 
 
+def test_a_plan_that_was_soon_another(life: Life) -> None:
+    """AGT-66: learned topics change a plan within seconds: the second is compared with what was before both."""
+    life.goes_on(records=1000, answers=1000, ms=10)
+    life.tuned()
+    life.goes_on(records=50, answers=50, ms=200)
+    life.tuned()
+    assert life.until(lambda: life.goes_on(records=100, answers=100, ms=200)).endswith(", 10 ms before")
+
+
 def test_the_programs_own_settings_are_not_on_trial(life: Life) -> None:
     """AGT-66: nor is there anything to withdraw once a plan was taken back."""
     assert life.until(lambda: life.goes_on(errors=100)) == ""
