@@ -102,7 +102,7 @@ def _soak(kafka: Broker, records: int) -> None:
     assert said["late"] <= 1, "the exchanges did not happen in full flight"
     assert said["after"] <= said["before"]
     found: dict[int, int] = {}
-    for record in kafka.records(topic):
+    for record in kafka.records(topic, timeout=150):
         key, number = (int(word) for word in (record.value or b"").split())
         assert number == found.get(key, 0), f"key {key}: {number} after {found.get(key, 0) - 1}"
         found[key] = number + 1

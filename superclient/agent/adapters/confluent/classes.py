@@ -164,7 +164,8 @@ def follow(family: Family) -> None:
 
 
 def _following(family: Family, name: str) -> Callable[..., Any]:
-    own, ours = getattr(family.bare, name), getattr(Live, name, None)
+    own = getattr(family.bare, name)
+    here, ours = name == "produce" or hasattr(Live, name), "cell" if name == "produce" else name
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -173,7 +174,7 @@ def _following(family: Family, name: str) -> Callable[..., Any]:
             return own(self, *args, **kwargs)
         if type(found) is not Live:
             return own(self, *args, **kwargs)
-        return getattr(found.inner, name)(*args, **kwargs) if ours is None else ours(found, *args, **kwargs)
+        return getattr(found if here else found.inner, ours)(*args, **kwargs)
 
     return method
 

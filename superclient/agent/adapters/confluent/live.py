@@ -62,6 +62,7 @@ class Live:
         self.ledger = Ledger(producer)
         self.making = Making(settings, changes, exchangeable=True, statistics=True, marked=True)
         self.cell = partial(family.bare.__new__(family.bare).produce)
+        self._poll = self.inner.poll
         self.next: Next | None = None
         self._left: deque[Left] = deque()
         self._holds: list[None] = []  # whoever is in here keeps the handle in use where it is
@@ -81,7 +82,7 @@ class Live:
         """Stand behind a producer, before its first handle is made."""
         object.__setattr__(producer, ATTRIBUTE, self)  # past what a subclass may make of setting attributes
         if type(producer) is self.family.plain:
-            producer.__dict__["produce"] = self.cell
+            producer.__dict__.update(produce=self.cell, poll=self.poll)  # which know nothing of the producer: no cycle
 
     @property
     def inner(self) -> Any:
@@ -98,10 +99,7 @@ class Live:
         if self.making.emissions is not None:
             self.ledger.emissions.append(self.making.emissions)
 
-    # What the program calls; any method that is not here goes to the handle in use as it is.
-
-    def produce(self, *args: Any, **kwargs: Any) -> Any:
-        return self.cell(*args, **kwargs)
+    # What the program calls, beside `cell`; any method that is not here goes to the handle in use as it is.
 
     def produce_batch(self, *args: Any, **kwargs: Any) -> Any:
         self._holds.append(None)
@@ -110,11 +108,11 @@ class Live:
         finally:
             self._holds.pop()
 
-    def poll(self, *args: Any, **kwargs: Any) -> Any:
-        timeout = args[0] if args else kwargs.get("timeout", -1.0)
-        usual = len(args) + len(kwargs) <= 1 and isinstance(timeout, (int, float))
-        if not usual or 0 <= timeout <= TURN or len(kwargs.keys() - {"timeout"}):
-            served = self.inner.poll(*args, **kwargs)
+    def poll(self, timeout: Any = -1.0, *more: Any, **others: Any) -> Any:
+        if timeout == 0 and not more and not others:
+            served = self._poll(0)
+        elif more or others or not isinstance(timeout, (int, float)):
+            served = self._poll(timeout, *more, **others)  # which says what is wrong
         else:
             served = self._polled(timeout)
         if self.next is not None:
@@ -122,9 +120,9 @@ class Live:
         return served
 
     def _polled(self, timeout: float) -> Any:
-        end = time.monotonic() + timeout if timeout >= 0 else float("inf")
+        end = time.monotonic() + timeout if timeout >= 0 else math.inf
         while True:
-            served = self.inner.poll(max(0.0, min(TURN, end - time.monotonic())))
+            served = self._poll(max(0.0, min(TURN, end - time.monotonic())))
             if served or self._ended or time.monotonic() >= end:
                 return served
 
@@ -259,7 +257,7 @@ class Live:
                 self._since = time.monotonic()
                 self._left.append(Left(old, making, self._since))
             making.retired = True
-            self.making, self.next = found.making, None
+            self._poll, self.making, self.next = found.handle.poll, found.making, None
             self._keep()
             if self._ended:
                 self.closing()
