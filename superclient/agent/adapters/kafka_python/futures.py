@@ -42,8 +42,10 @@ def patch_looks(futures: dict[str, Any], listener: Listener) -> None:
     if record is None or _LINGERING in vars(record) or "_produce_future" not in _names(record):
         return
     setattr(record, _LINGERING, True)
-    record.get = _getting(record.get, listener)
-    record.is_done = _looked_at(record, listener)
+    slot: Any = getattr(record, "is_done", None)  # 3.0; an entry of the instance before
+    done = slot.__get__ if slot is not None else lambda self: self.__dict__["is_done"]
+    record.get = _getting(record.get, done, listener)
+    record.is_done = _looked_at(record, slot, done, listener)
 
 
 def _names(record: Any) -> tuple[str, ...]:
@@ -60,31 +62,30 @@ def _waiting(original: Callable[..., Any], listener: Listener) -> Callable[..., 
     return wait
 
 
-def _getting(original: Callable[..., Any], listener: Listener) -> Callable[..., Any]:
+def _getting(original: Callable[..., Any], done: Callable[[Any], bool], listener: Listener) -> Callable[..., Any]:
     @functools.wraps(original)
     def get(self: Any, timeout: float | None = None) -> Any:
-        if self.is_done:
+        if done(self):
             listener.collected(self._produce_future)
         return original(self, timeout)
 
     return get
 
 
-def _looked_at(record: Any, listener: Listener) -> Any:
-    """The attribute as it was, a slot (3.0) or an entry of the instance, and told of when a program reads it."""
+def _looked_at(record: Any, slot: Any, done: Callable[[Any], bool], listener: Listener) -> Any:
+    """The attribute as it was, which tells when a program reads it."""
     library = record.__module__.partition(".")[0] + "."
-    slot: Any = getattr(record, "is_done", None)
 
-    def read(self: Any) -> Any:
-        done = slot.__get__(self) if slot is not None else self.__dict__["is_done"]
-        if not done:
+    def read(self: Any) -> bool:
+        found = done(self)
+        if not found:
             caller = sys._getframe(1)
             inside = str(caller.f_globals.get("__name__")).startswith(library)
             if not inside or caller.f_code.co_name in _LOOKS:
                 listener.awaited(self._produce_future)
-        return done
+        return found
 
-    def write(self: Any, value: Any) -> None:
+    def write(self: Any, value: bool) -> None:
         if slot is not None:
             slot.__set__(self, value)
         else:

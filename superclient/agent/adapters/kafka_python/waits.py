@@ -152,17 +152,16 @@ def _release(accumulator: Any, future: Any) -> bool:
     for trusted in (foreseen, company):
         if trusted.get(partition) is future:
             trusted[partition] = None
-    # Without the lock first: after a fork another thread of the parent may hold the one of a producer that is not ours.
-    here = added and queue and any(batch.produce_future is future for batch in list(queue))
+    # Without the accumulator's lock: whoever asks may hold it (a callback of a batch that expired), and after a fork
+    # another thread of the parent may. A batch that leaves at this moment is no worse for it.
+    here = [batch for batch in list(queue or ()) if batch.produce_future is future] if added else []
     released = False
-    if here:
-        with accumulator._tp_locks[partition]:
-            for batch in list(queue):
-                if batch.produce_future is future and _age(batch, added):
-                    released = True
-                    company.setdefault(partition)
-                    if batch.record_count == 1:
-                        foreseen[partition] = None
+    for batch in here:
+        if _age(batch, added):
+            released = True
+            company.setdefault(partition)
+            if batch.record_count == 1:
+                foreseen[partition] = None
     if here or partition in company:
         released = _let_go(accumulator, company, added) or released
     return released
