@@ -132,11 +132,14 @@ def most_impactful(topics: Collection[str], advice: Advice) -> TopicAdvice | Non
 
 def defaults(request: ProducerRequest, settings: Settings) -> dict[str, int | str]:
     """What is sensible anywhere: a codec that every consumer reads, room for a full batch, and not a moment's delay."""
-    if settings.default_codec is not None:
-        return {COMPRESSION: settings.default_codec, BATCH: DEFAULT_BATCH_BYTES}
-    if request.library in GZIP_BY_DEFAULT and "gzip" in request.levels:
-        return {COMPRESSION: "gzip", LEVEL: DEFAULT_GZIP_LEVEL, BATCH: DEFAULT_BATCH_BYTES}
-    return {BATCH: DEFAULT_BATCH_BYTES}
+    found: dict[str, int | str] = {BATCH: DEFAULT_BATCH_BYTES}
+    leveled = "gzip" in request.levels
+    codec = settings.default_codec or ("gzip" if leveled and request.library in GZIP_BY_DEFAULT else None)
+    if codec is not None:
+        found[COMPRESSION] = codec
+    if codec == "gzip" and leveled:
+        found[LEVEL] = DEFAULT_GZIP_LEVEL
+    return found
 
 
 def _judge(

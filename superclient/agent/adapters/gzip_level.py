@@ -10,6 +10,7 @@ gzip makes no shorter: kafka-python does, aiokafka's C code sends whatever it ge
 """
 
 import functools
+import struct
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 LEVELS = {"gzip": (1, 9)}
 SMALL = 512  # bytes of records; gzip would save less than the batch's own header and the request's take
 _MARK = "_superclient_level"
+_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"  # deflate, no flags, no time, an unknown system
 
 
 def patch(module: Any, level_now: Callable[[], int | None], plain_below: int = 0) -> bool:
@@ -42,8 +44,16 @@ def patch(module: Any, level_now: Callable[[], int | None], plain_below: int = 0
 def compressed(payload: Any, level: int, plain_below: int = 0) -> bytes:
     """The payload as gzip, as short as full tables make it; a small one stored in gzip, so longer than it was."""
     size = len(payload)
+    if size < plain_below:
+        return stored(payload)
     bits = max(size, 256).bit_length()
     # A window of twice the size reaches back to the first byte, and half as many symbols as bytes fill no table.
-    window, memory = 16 + min(15, bits + 1), min(8, bits - 5)
-    packer = zlib.compressobj(zlib.Z_NO_COMPRESSION if size < plain_below else level, zlib.DEFLATED, window, memory)
+    packer = zlib.compressobj(level, zlib.DEFLATED, 16 + min(15, bits + 1), min(8, bits - 5))
     return packer.compress(payload) + packer.flush()
+
+
+def stored(payload: Any) -> bytes:
+    """Less than 64 KiB as gzip that is not compressed (RFC 1951, 3.2.4; RFC 1952): costs nothing, and is valid."""
+    size = len(payload)
+    block = struct.pack("<BHH", 1, size, size ^ 0xFFFF)
+    return b"".join((_HEADER, block, payload, struct.pack("<LL", zlib.crc32(payload), size)))
