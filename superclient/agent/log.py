@@ -1,8 +1,8 @@
 """Log lines of the agent: `[superstream] LEVEL component: message` on stderr, quiet, each warning once per cause.
 
 They go through the `superclient` logger with a handler of its own and no propagation. Once the program configures the
-root logger or that one, ours steps back and the program's handlers have them (AGT-50). Nothing here can raise: a
-closed stderr swallows the line.
+root logger or that one, ours steps back and the program's handlers have them, at the level that the program asks for
+(AGT-50). Nothing here can raise: a closed stderr swallows the line.
 """
 
 import logging
@@ -13,6 +13,7 @@ import threading
 from typing import Any
 
 LOGGER = logging.getLogger("superclient")
+_INFO = logging.INFO - 1  # shows what INFO shows, and is known as ours where a program might have set INFO itself
 _said: set[object] = set()
 _lock = threading.RLock()
 
@@ -58,21 +59,31 @@ class _StepBack(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         own = [handler for handler in LOGGER.handlers if handler is not _handler]
-        root = logging.getLogger().handlers
-        LOGGER.propagate = bool(root)
-        return not own and not root
+        return not own and not logging.getLogger().handlers
+
+
+class _Pass(logging.Filter):
+    """On the logger, whose handlers a configuration may have removed: what the root logger is to have of ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        root = logging.getLogger()
+        # A level of our logger's own would make its lines pass the one that the program gave its log.
+        LOGGER.propagate = bool(root.handlers) and (LOGGER.level != _INFO or record.levelno >= root.level)
+        return True
 
 
 _handler = _Stderr()
 _handler.addFilter(_StepBack())
+_pass = _Pass()
 
 
 def configure(debug: bool) -> None:
-    """Attach our handler once; DEBUG shows every decision."""
-    if _handler not in LOGGER.handlers:
+    """Attach our handler once; DEBUG shows every decision, else a level that the program gave our logger stays."""
+    if _pass not in LOGGER.filters:
         LOGGER.addHandler(_handler)
-        LOGGER.propagate = False
-    LOGGER.setLevel(logging.DEBUG if debug else logging.INFO)
+        LOGGER.addFilter(_pass)
+    if debug or LOGGER.level in (logging.NOTSET, logging.DEBUG):
+        LOGGER.setLevel(logging.DEBUG if debug else _INFO)
 
 
 def debug(component: str, message: str) -> None:

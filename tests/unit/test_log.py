@@ -67,9 +67,33 @@ def test_ours_steps_back_for_the_programs_logging(stderr: Stderr) -> None:
         theirs = io.StringIO()
         handler = logging.StreamHandler(theirs)
         logger.addHandler(handler)
+        before = logging.getLogger().level
+        logging.getLogger().setLevel(logging.INFO)
         log.info("agent", "to whom it may concern")
+        logging.getLogger().setLevel(before)
         logger.removeHandler(handler)
         assert theirs.getvalue() == "agent: to whom it may concern\n"
+    assert stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize(("own", "shown"), [(None, ["trouble"]), (logging.INFO, ["news", "trouble"])])
+def test_the_programs_level_holds(stderr: Stderr, own: int | None, shown: list[str]) -> None:
+    """AGT-50: a program that logs warnings alone has ours alone, unless it asks our logger for more."""
+    unconfigured()
+    root, theirs = logging.getLogger(), io.StringIO()
+    handler, before = logging.StreamHandler(theirs), (root.level, log.LOGGER.level)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    if own is not None:
+        log.LOGGER.setLevel(own)
+    try:
+        log.info("agent", "news")
+        log.warn_once("agent", "a cause", "trouble")
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before[0])
+        log.LOGGER.setLevel(before[1])
+    assert theirs.getvalue() == "".join(f"agent: {line}\n" for line in shown)
     assert stderr.getvalue() == ""
 
 

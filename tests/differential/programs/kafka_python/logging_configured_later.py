@@ -14,6 +14,7 @@ logging.config.dictConfig(
         "formatters": {"short": {"format": "LOG %(name)s %(levelname)s %(message)s"}},
         "handlers": {"err": {"class": "logging.StreamHandler", "formatter": "short"}},
         "root": {"handlers": ["err"], "level": "WARNING"},
+        "loggers": {"superclient": {"level": "INFO"}},  # else the agent keeps to the level of the root
     }
 )
 producer = KafkaProducer(bootstrap_servers=sys.argv[1])
