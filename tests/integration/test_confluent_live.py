@@ -15,6 +15,7 @@ PRELUDE = """
 import os, sys, threading, time
 import superclient.agent.adapters.confluent
 sys.modules["superclient.agent.adapters.confluent.making"].INTERVAL_MS = 200
+sys.modules["superclient.agent.adapters.confluent.coming"].RIPENING = 0
 import confluent_kafka
 from confluent_kafka import Producer, SerializingProducer
 from superclient.agent import pipeline
@@ -154,7 +155,7 @@ live, first = producer._superclient, producer._superclient.inner
 producer.produce(topic, b"0 0")
 print(tuned(producer, changes(0)), live.inner is first, len(producer))
 producer.produce(topic, b"0 1")
-wait_for(lambda: live._connected(live.next))
+wait_for(lambda: live.next.ready)
 print(producer.poll(0), tuned(producer, changes(0)), live.inner is first, len(producer))
 print(producer.flush(30), live.inner is first, tuned(producer, changes(0)), len(producer))
 producer.produce(topic, b"0 2" * 50)

@@ -13,6 +13,7 @@ PROGRAM = """
 import json, os, sys, threading, time
 import superclient.agent.adapters.confluent
 sys.modules["superclient.agent.adapters.confluent.making"].INTERVAL_MS = 1000
+sys.modules["superclient.agent.adapters.confluent.coming"].RIPENING = 0.1
 from confluent_kafka import Producer
 address, topic, records, swaps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 KEYS = 3

@@ -32,12 +32,14 @@ class Ledger:
         self.producer: Callable[[], Any] = weakref.ref(producer)
         self.emissions: list[Emissions] = []
         self.again = math.inf  # see model.Counters.again
+        self.topics: list[str] = []
 
     def post(self, into: Counters) -> None:
         """Bring the counters up to date; on the heartbeat's thread alone."""
         for emissions in list(self.emissions):
             if emissions.parse(into):
                 into.counted = True
+        self.topics = list(into.topics)
 
 
 class Emissions:

@@ -17,29 +17,21 @@ from itertools import compress
 from operator import eq, not_
 from typing import Any, NamedTuple
 
-from superclient.agent import features, log, pipeline
+from superclient.agent import log, pipeline
 from superclient.agent.adapters.confluent import conf
+from superclient.agent.adapters.confluent.coming import Next
 from superclient.agent.adapters.confluent.counters import Ledger
 from superclient.agent.adapters.confluent.handles import ATTRIBUTE, UNSERVED, Family
 from superclient.agent.adapters.confluent.making import Making
 from superclient.agent.guard import fail_open, guarded
 
 TURN = 0.1  # seconds that a program's poll stays with one handle
-CONNECTING = 0.25  # seconds that the heartbeat gives a new handle to reach its cluster
 WATCHING = 0.02  # seconds that it watches for a moment of rest, each time it comes
 PATIENCE = 60.0  # seconds after which a producer that never rests keeps what it has
 REST = 600.0  # seconds until that is tried again
 AGAIN = 1.0  # seconds until the heartbeat looks again where a handle is to come or to go
 PARTING = 0.3  # seconds in which calls that began in a handle have left it
 _TICK = 0.001
-
-
-class Next(NamedTuple):
-    """A handle that is to take over: made, connecting, not used yet."""
-
-    handle: Any
-    making: Making
-    since: float
 
 
 class Left(NamedTuple):
@@ -208,28 +200,23 @@ class Live:
     def _prepare(self, changes: Mapping[str, int | str], statistics: bool) -> None:
         making = Making(self.making.own, changes, exchangeable=True, statistics=statistics, marked=True)
         self.next = None
+        self._given_up = (changes, time.monotonic())
         try:
-            handle = self.family.bare(making.settings)
+            found = Next(self.family, making)
             if self._credentials is not None:
-                handle.set_sasl_credentials(*self._credentials[0], **self._credentials[1])
+                found.handle.set_sasl_credentials(*self._credentials[0], **self._credentials[1])
         except Exception as error:
-            self._given_up = (changes, time.monotonic())
             log.failure(conf.LIBRARY, "making a producer's next handle", error)
             return
-        if self.family.native.messages(handle, making.callback) is None:
-            features.off(conf.LIBRARY, "producers in use", "handle of a known layout")
-            self._given_up = (changes, math.inf)
-        else:
-            self.next = Next(handle, making, time.monotonic())
+        if found.usable:
+            self.next, self._given_up = found, None
 
     def _watched(self, unserved: bool = False) -> bool:
-        """Wait for the next handle's connection, then for a moment of rest; both for a short while."""
-        begun = time.monotonic()
-        end = begun + CONNECTING
-        while (found := self.next) is not None and not self._connected(found):
-            if time.monotonic() > end:
-                return False
-            time.sleep(_TICK)
+        """Make the next handle ready, then wait for a moment of rest; both for a short while."""
+        if (found := self.next) is not None:
+            found.prepare(self.ledger.topics)
+        if found is None or not found.ready:
+            return False
         end = time.monotonic() + WATCHING
         while not self.exchange(unserved):
             if time.monotonic() > end:
@@ -247,7 +234,7 @@ class Live:
             return False
         try:
             found = self.next
-            if found is None or not self._connected(found):
+            if found is None or not found.ready:
                 return False
             old, making = self.inner, self.making
             events = len(old) if unserved and self._messages(old) == 0 else 0
@@ -274,9 +261,6 @@ class Live:
         free = map(not_, map(len, compress((self._holds,), drained)))
         state: Any = (new.produce, (), {}, None)
         return next(map(self.cell.__setstate__, compress((state,), free)), False) is None  # type: ignore[attr-defined]
-
-    def _connected(self, found: Next) -> bool:
-        return self.family.native.connected(found.handle, found.making.callback)
 
     def _messages(self, handle: Any) -> int | None:
         making = self.making
