@@ -2,9 +2,9 @@
 
 Argument: JSON {library, bootstrap, topic, records, rate (a second; 0: full speed), settings (the library's own)},
 optionally {kind (of programs/records.py), keyed, awaited, tick (seconds between bursts), gap (seconds after each in
-any case, however late the program is), gzip_level}; with {jobs: [such, …]} one after the other. Prints a JSON line for
-each. Timed from the first record after a warm-up (one record, delivered: connections and topic metadata are there) to
-the last acknowledgement. `cpu` is the process's own, all threads. `awaited`: the program waits for every burst (what is
+any case, however late the program is), settle (seconds between the warm-up and the first of them), gzip_level}; with
+{jobs: [such, …]} one after the other. Prints a JSON line for each. Timed from the first record after a warm-up (one
+record, delivered: connections and topic metadata are there) to the last acknowledgement. `cpu` is the process's own, all threads. `awaited`: the program waits for every burst (what is
 due within 5 ms, at full speed ten records) before the next, as one does that answers a request; `waited` is the median
 of those waits, in seconds. `raw`: the bytes of values and keys.
 """
@@ -121,6 +121,7 @@ def kafka_python(job: dict, sent: list) -> Watch:
 
     send(*sent[0])
     settle([])
+    time.sleep(job.get("settle", 0))
     watch = synchronous(job, sent, send, settle, time.sleep)
     producer.close()
     return watch
@@ -133,6 +134,7 @@ def confluent(job: dict, sent: list) -> Watch:
     send = partial(producer.produce, job["topic"])
     send(*sent[0])
     producer.flush()
+    time.sleep(job.get("settle", 0))
     return synchronous(job, sent, send, lambda handles: producer.flush(), producer.poll)
 
 
@@ -147,6 +149,7 @@ async def _aiokafka(job: dict, sent: list) -> Watch:
     await producer.start()
     send = partial(producer.send, job["topic"])
     await (await send(*sent[0]))
+    await asyncio.sleep(job.get("settle", 0))
     watch, awaited = Watch(), bool(job.get("awaited"))
     for due, burst in bursts(sent, job):
         if job["rate"]:
