@@ -58,13 +58,16 @@ class Hold:
             kind: Any = type(batch)
             waits.hold(batch, waits.telling(kind), self, accumulator._loop)
 
-    def learn(self) -> None:
+    def learn(self, accumulator: Any) -> None:
         """The trusted batches go: those that nobody awaits, or not one by one, were trusted wrongly."""
         for batch in self._trusted:
-            together = list(self._accompany()) if waits.alone(batch) else [batch]
-            if together:
+            if not waits.alone(batch):
                 self._awaited.discard(batch.tp)
-            self.release(*together)
+            elif len(accumulator._batches) > 1:
+                together = list(self._accompany())
+                if together:
+                    self._awaited.discard(batch.tp)
+                    self.release(*together)
         self._trusted.clear()
 
     def young(self, accumulator: Any, muted: Collection[Any]) -> dict[Any, float]:
@@ -223,7 +226,7 @@ def _drain(original: Any) -> Any:
         young: dict[Any, float] = {}
         try:
             if hold._trusted:
-                hold.learn()
+                hold.learn(self)
             young = hold.young(self, muted_partitions)
         except Exception as error:
             log.failure("aiokafka", "holding batches", error)
