@@ -4,9 +4,10 @@ Argument: JSON {library, bootstrap, topic, records, rate (a second; 0: full spee
 optionally {kind (of programs/records.py), keyed, awaited, tick (seconds between bursts), gap (seconds after each in
 any case, however late the program is), settle (seconds between the warm-up and the first of them), gzip_level}; with
 {jobs: [such, …]} one after the other. Prints a JSON line for each. Timed from the first record after a warm-up (one
-record, delivered: connections and topic metadata are there) to the last acknowledgement. `cpu` is the process's own, all threads. `awaited`: the program waits for every burst (what is
-due within 5 ms, at full speed ten records) before the next, as one does that answers a request; `waited` is the median
-of those waits, in seconds. `raw`: the bytes of values and keys.
+record, delivered: connections and topic metadata are there) to the last acknowledgement. `cpu` is the process's own,
+all threads. `awaited`: the program waits for every burst (what is due within 5 ms, at full speed ten records) before
+the next, as one does that answers a request; `waited` is the median of those waits, in seconds. `raw`: the bytes of
+values and keys.
 """
 
 import asyncio
