@@ -328,6 +328,25 @@ wait_for(lambda: live.tend(producer) or not live._left)
     assert _in_order(cluster, topic) == {0: 2}
 
 
+def test_statistics_that_wait_are_no_reason_to_stay(cluster: Broker, topic: str) -> None:
+    """AGT-35: an idle producer that nobody polls has our statistics in its queue: it gets new settings all the same."""
+    program = (
+        PRELUDE
+        + """
+producer = Producer({"bootstrap.servers": address})
+live = producer._superclient
+producer.produce(topic, b"0 0")
+print(producer.flush(30))
+wait_for(lambda: len(live.inner) > 0)
+wait_for(lambda: live.tune(producer, changes(0)))
+producer.produce(topic, b"0 1")
+print(producer.flush(30), live.making.emissions is not None)
+"""
+    )
+    assert _run(cluster, topic, program) == "0\n0 True\n"
+    assert _in_order(cluster, topic) == {0: 2}
+
+
 def test_no_figures_are_lost_between_handles(cluster: Broker, topic: str) -> None:
     """AGT-41: a handle that was left is asked for its last figures: all records are counted, none twice."""
     program = (

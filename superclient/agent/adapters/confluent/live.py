@@ -8,6 +8,7 @@ program. `produce` is a C call all the way: a `functools.partial` in the instanc
 
 import math
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -29,6 +30,7 @@ TURN = 0.1  # seconds that a program's poll stays with one handle
 WATCHING = 0.02  # seconds that it watches for a moment of rest, each time it comes
 PATIENCE = 60.0  # seconds after which a producer that never rests keeps what it has
 REST = 600.0  # seconds until that is tried again
+NEGLECT = 1.0  # seconds for which an event waits where nobody polls
 AGAIN = 1.0  # seconds until the heartbeat looks again where a handle is to come or to go
 PARTING = 0.3  # seconds in which calls that began in a handle have left it
 _TICK = 0.001
@@ -166,7 +168,7 @@ class Live:
             return False
         if self.next is None or self.next.making.changes != changes:
             self._prepare(changes, statistics=True)
-        if self._watched():
+        if self._watched(self._neglected()):
             return True
         if self.next is not None and time.monotonic() - self.next.since > PATIENCE:
             self.next, self._given_up = None, (changes, time.monotonic())
@@ -191,7 +193,7 @@ class Live:
         if self.next is None and not self._resting(self.making.changes):
             self._prepare(self.making.changes, statistics=False)
         if self.next is not None and self.next.making.emissions is None:
-            self._watched(unserved=True)
+            self._watched(sys.maxsize)
 
     def _come_again(self) -> None:
         busy = self.next is not None or self._left
@@ -211,7 +213,13 @@ class Live:
         if found.usable:
             self.next, self._given_up = found, None
 
-    def _watched(self, unserved: bool = False) -> bool:
+    def _neglected(self) -> int:
+        """How many statistics of ours wait in the queue of a program that has not served it for a while."""
+        emissions = self.making.emissions
+        queued = emissions.unserved() if emissions is not None and emissions.ours else 0
+        return queued if emissions is not None and queued and time.monotonic() - emissions.due > NEGLECT else 0
+
+    def _watched(self, unserved: int) -> bool:
         """Make the next handle ready, then wait for a moment of rest; both for a short while."""
         if (found := self.next) is not None:
             found.prepare(self.ledger.topics)
@@ -225,10 +233,10 @@ class Live:
         return True
 
     @fail_open(conf.LIBRARY, "exchanging a producer's handle")
-    def exchange(self, unserved: bool = False) -> bool:
+    def exchange(self, unserved: int = 0) -> bool:
         """Put the next handle in use if at this very moment nothing is under way in the present one; on any thread.
 
-        `unserved`: events may be left in its queue, as of a program that never serves them; messages may not.
+        `unserved`: as many events may be left in its queue, where the program does not serve it; messages may not.
         """
         if os.getpid() != self._pid or not self._turn.acquire(blocking=False):
             return False
@@ -238,6 +246,8 @@ class Live:
                 return False
             old, making = self.inner, self.making
             events = len(old) if unserved and self._messages(old) == 0 else 0
+            if events > unserved:
+                return False
             if old is not found.handle:  # as an interrupt in the middle of this may have left it
                 if not self._moved(old, found.handle, events):
                     return False
