@@ -114,8 +114,8 @@ VARIABLES = (
         _one_of("auto", "default", "sticky"),
         "auto",
         "Where records without a key go. `auto` and `sticky`: one partition until a batch is full, where the library's"
-        " own partitioner would choose at random (kafka-python, aiokafka); `auto` not where SUPERSTREAM_DEFAULTS=off and"
-        " nothing is recommended. `default`: as without the agent.",
+        " own partitioner would choose at random (kafka-python, aiokafka); `auto` not where SUPERSTREAM_DEFAULTS=off"
+        " and nothing is recommended. `default`: as without the agent.",
     ),
     Variable(
         "SUPERSTREAM_LIVE_SWAP",
