@@ -97,14 +97,21 @@ def patch(module: ModuleType, late: bool = False) -> None:
     version = module.version()
     adapter = ConfluentAdapter(native, str(version[0] if isinstance(version, tuple) else version))
     locked = getattr(sys, "_is_gil_enabled", lambda: True)()  # what `live` rests upon
-    family = Family(bare, native, live=pipeline.agent().settings.live_swap and locked)
-    public = classes.make(family, _constructing(adapter, family), late)
-    vars(module)["Producer"] = public
+    live = pipeline.agent().settings.live_swap and locked
+
+    def replacement(of: Any) -> Any:
+        family = Family(of, native, live=live)
+        return classes.make(family, _constructing(adapter, family), late)
+
+    vars(module)["Producer"] = public = replacement(bare)
     if late:
         _catch_up(bare, public)
+        own = next(kind for kind in reversed(bare.__mro__) if kind.__name__ == bare.__name__)
+        if own is not bare:  # a tracer's class stands there; who bound the library's own before it is not traced
+            _catch_up(own, replacement(own), besides=bare.__mro__)
 
 
-def _catch_up(bare: Any, public: Any) -> None:
+def _catch_up(bare: Any, public: Any, besides: tuple[Any, ...] = ()) -> None:
     """Names that modules bound before us, and classes that were derived; a C type itself cannot be patched."""
     for module in list(sys.modules.values()):
         names: Any = getattr(module, "__dict__", {})
@@ -112,7 +119,7 @@ def _catch_up(bare: Any, public: Any) -> None:
             if value is bare:
                 names[name] = public
     for derived in bare.__subclasses__():
-        if derived is not public:
+        if derived not in (public, *besides):
             derived.__bases__ = tuple(public if base is bare else base for base in derived.__bases__)
 
 
