@@ -22,7 +22,8 @@ from tests.environments import ROOT, start_program
 from tests.servers import Broker, wait_for
 from tests.servers.topics import Record
 
-FIRST_CONTACT = 0.5  # seconds that the agent may wait for a cluster's metadata, once
+FIRST_CONTACT = 0.5  # seconds that the agent may wait for a cluster's metadata, once, unless it is given more
+PATIENT = 4.0  # what it is given here: a busy machine must not decide whether the recommendation arrives in time
 NOISE = 3.0  # seconds by which two runs of one program may differ on a busy machine
 CODEC = "zstd"  # what is recommended for the topic that is written with the agent
 
@@ -122,7 +123,7 @@ class Pair:
 
     def _time(self) -> list[str]:
         longer = self.agent.seconds - self.bare.seconds
-        return [f"it took {longer:.1f} s longer with the agent"] if longer > FIRST_CONTACT + NOISE else []
+        return [f"it took {longer:.1f} s longer with the agent"] if longer > PATIENT + NOISE else []
 
 
 def arms(python: Path | None = None, bare: Path | None = None) -> tuple[Arm, Arm]:
@@ -197,8 +198,8 @@ def _started(
     if program.shell:
         options = ("-c", program.shell, "sh", str(python), *options)
         python = Path("/bin/sh")
-    # A busy machine must not decide whether the recommendation arrives in time; the faults take the default of 500 ms.
-    ours = {"SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_METADATA_TIMEOUT_MS": "4000"}
+    # The faults take the default of 500 ms.
+    ours = {"SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_METADATA_TIMEOUT_MS": f"{PATIENT * 1000:.0f}"}
     variables = {**ours, **arm.env, "COLUMNS": "100", **program.env, **env}
     with start_program(python, program.path, bootstrap, topic, *args, env=variables, options=options) as process:
         run = Run(process, topic, time.monotonic())
