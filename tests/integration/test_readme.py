@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +15,16 @@ from tests.servers import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = re.findall(r"```(python|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-PROGRAMS = [text for kind, text in SNIPPETS if kind == "python"]
+PROGRAM, INSIDE = (text for kind, text in SNIPPETS if kind == "python")
 COMMANDS = [
     line[2:] for kind, text in SNIPPETS if kind == "console" for line in text.splitlines() if line.startswith("$ ")
 ]
 INSTALLING = {"pip install superclient": "tests/boot installs the wheel", "python your_app.py": "the python snippets"}
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
-def test_a_program_runs_tuned(program: str, cluster: Broker) -> None:
-    """AGT-20: the README's program, unchanged, is tuned by a recommendation, and its records arrive."""
+@pytest.fixture
+def orders(cluster: Broker) -> Iterator[Broker]:
+    """A cluster that recommends something for the README's topic."""
     cluster.create_topic("orders")
     cluster.publish_metadata(
         {
@@ -36,12 +38,29 @@ def test_a_program_runs_tuned(program: str, cluster: Broker) -> None:
             ]
         }
     )
+    yield cluster
+    cluster.delete_topics("orders")
+
+
+def _ran(program: str, cluster: Broker) -> subprocess.CompletedProcess[str]:
     env = {"PYTHONPATH": str(ROOT), "SUPERSTREAM_TOPICS_LIST": "orders"}
     ran = run_program(Path(sys.executable), program.replace("localhost:9092", cluster.bootstrap), env=env)
-    assert (ran.stdout, ran.returncode) == ("", 0), ran.stderr
+    assert ran.returncode == 0, ran.stderr
     assert "compression.type none -> zstd, batch.size 16384 -> 65536, linger.ms 0 -> 20" in ran.stderr
     assert cluster.log_bytes("orders").records == 1000
-    cluster.delete_topics("orders")
+    return ran
+
+
+def test_a_program_runs_tuned(orders: Broker) -> None:
+    """AGT-20: the README's program, unchanged, is tuned by a recommendation, and its records arrive."""
+    assert _ran(PROGRAM, orders).stdout == ""
+
+
+def test_a_program_looks_inside(orders: Broker) -> None:
+    """AGT-62, AGT-67: the same program shows what holds and why, and switches the agent off."""
+    before, flush, after = PROGRAM.partition("producer.flush()")
+    said = _ran(before + INSIDE + flush + after, orders).stdout
+    assert "recommended for topic orders" in said
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line not in INSTALLING])
