@@ -34,16 +34,17 @@ def optimize(
     *,
     place: float = 0.0,
     awaits: bool = False,
+    futile: str = "",
 ) -> Plan:
     """The plan for a producer by what is known of its cluster.
 
     `seen`: the topics it was seen to write, beside those that the settings say. `place`: its number in rollouts.
-    `awaits`: somebody was seen to wait for its sends.
+    `awaits`: somebody was seen to wait for its sends. `futile`: why a linger was seen to buy nothing.
     """
     why = _hands_off(request, seen, advice, settings)
     if why:
         return own_plan(request, why)
-    plan = _wanted(request, {*seen, *settings.topics_list}, advice, settings, place, awaits)
+    plan = _wanted(request, {*seen, *settings.topics_list}, advice, settings, place, awaits, futile)
     plan = routing.routed(plan, request, settings)
     observed = admission.observed(settings, place)
     return _observed(plan, observed) if observed else plan
@@ -75,6 +76,7 @@ def _wanted(
     settings: Settings,
     place: float,
     awaits: bool,
+    futile: str,
 ) -> Plan:
     """What is best for a producer that writes these topics: a recommendation that is for it too, or defaults."""
     open_to_it = {topic for topic in topics if not admission.excluded(topic, advice, settings)}
@@ -85,7 +87,7 @@ def _wanted(
     }
     best = most_impactful(open_to_it - waiting.keys(), advice)
     if best is not None:
-        plan = _judge(request, best.configuration, Origin.RECOMMENDATION, settings, best, awaits=awaits)
+        plan = _judge(request, best.configuration, Origin.RECOMMENDATION, settings, best, awaits=awaits, futile=futile)
     elif not settings.defaults:
         plan = Plan({}, (), Origin.USER, why="no recommendation, and SUPERSTREAM_DEFAULTS=off")
     else:
@@ -150,6 +152,7 @@ def _judge(
     topic: TopicAdvice | None = None,
     why: str = "",
     awaits: bool = False,
+    futile: str = "",
 ) -> Plan:
     changes: dict[str, int | str] = {}
     reasons: list[Reason] = []
@@ -158,7 +161,7 @@ def _judge(
         if name not in wanted:
             continue
         verdict = _verdict(name, wanted[name], request, origin, settings, changes)
-        against = _unseen_waiters(name, request, topic) or _without_its_codec(name, reasons)
+        against = _unseen_waiters(name, request, topic, futile) or _without_its_codec(name, reasons)
         if verdict.action is Action.SET and against:
             verdict = Reason(name, Action.REFUSED, wanted[name], against)
         reasons.append(replace(verdict, why=f"{verdict.why}; {capped}") if capped and name == LINGER else verdict)
@@ -225,12 +228,17 @@ def _size_verdict(name: str, value: int, request: ProducerRequest, settings: Set
     return (_batch_problem if name == BATCH else _linger_problem)(value, request), ""
 
 
-def _unseen_waiters(name: str, request: ProducerRequest, topic: TopicAdvice | None) -> str:
+def waits_unseen(request: ProducerRequest) -> bool:
+    """Whether nobody can tell if the program waits for its records."""
+    return request.library == "confluent-kafka"
+
+
+def _unseen_waiters(name: str, request: ProducerRequest, topic: TopicAdvice | None, futile: str) -> str:
     """Why a linger might delay a send that is awaited: AGT-34."""
-    allowed = topic is not None and topic.allow_linger
-    if name != LINGER or request.library != "confluent-kafka" or allowed:
+    if name != LINGER or not waits_unseen(request):
         return ""
-    return "confluent-kafka's waiting cannot be seen: needs allow_linger"
+    allowed = topic is not None and topic.allow_linger
+    return futile if allowed else "confluent-kafka's waiting cannot be seen: needs allow_linger"
 
 
 def _without_its_codec(name: str, reasons: Collection[Reason]) -> str:

@@ -20,15 +20,14 @@ from superclient import redact
 from superclient import settings as settings_module
 from superclient.agent import leaving, log, optimizer, rollout
 from superclient.agent.adapters.base import Adapter
+from superclient.agent.checks import Checks
 from superclient.agent.guard import fail_open, guarded
 from superclient.agent.heartbeat import Heartbeat
 from superclient.agent.metadata import Entry, MetadataStore
 from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Treatment
 from superclient.agent.optimizer import own_plan
 from superclient.agent.rounds import Rounds
-from superclient.agent.selfcheck import figures
 from superclient.agent.tracker import Tracked, Tracker
-from superclient.agent.withdrawal import Withdrawals
 from superclient.kafka import internal, security
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Agent:
         for problem in problems:
             log.warn_once("settings", str(problem), str(problem))
         self.deactivated = False
-        self.withdrawals = Withdrawals()
+        self.checks = Checks()
         self.store = MetadataStore()
         self.tracker = Tracker(on_gone=self._wake)
         self.rounds = Rounds(self.tracker, self.store, reconsider, lambda: self.settings.topics_list)
@@ -70,10 +69,6 @@ class Agent:
         pause = self.rounds.wind_down()
         self.heartbeat.over = pause is None
         return pause
-
-    def held_back(self, request: ProducerRequest) -> str:
-        """Why a producer keeps its own settings whatever is recommended; "" where nothing speaks against a plan."""
-        return DEACTIVATED if self.deactivated else self.withdrawals.holds(request)
 
     def deactivate(self) -> None:
         """Give every live producer its own settings back, for good; see `superclient.deactivate`."""
@@ -158,8 +153,8 @@ class Story:
         tracked = Tracked(self.adapter, request, built or _planned(request, frozenset(), advice))
         self.adapter.attach(producer, tracked.counters)
         tracked.applied = built is not None or self.adapter.retune(producer, request, tracked.plan)
-        if tracked.applied and tracked.plan.changes:
-            tracked.trial.begin(agent().withdrawals.clock(), figures(tracked.counters))
+        if tracked.applied:
+            agent().checks.begin(tracked)
         _say(tracked)
         agent().tracker.add(tracked, producer)
         agent().leaving.expect(tracked)
@@ -184,8 +179,8 @@ def reconsider(tracked: Tracked, advice: Advice) -> None:
     with guarded(tracked.adapter.library, "reading a producer's counters"):
         tracked.adapter.refresh(tracked.counters)  # where counting is deferred, topics are seen here
         awaits = tracked.adapter.awaits(producer)
-    held = _checked(tracked)
-    news = (advice, tracked.topics(), awaits, held)
+    agent().checks.look(tracked)
+    news = (advice, tracked.topics(), awaits, agent().checks.against(tracked.request))
     if tracked.considered is not None and tracked.considered[0] is advice and tracked.considered[1:] == news[1:]:
         return
     plan = _planned(tracked.request, news[1], advice, awaits)
@@ -201,29 +196,9 @@ def reconsider(tracked: Tracked, advice: Advice) -> None:
         if tracked.adapter.retune(producer, tracked.request, plan):
             tracked.plan, tracked.applied, tracked.info_due = plan, True, True
             tracked.considered = news
-            trial = tracked.trial.begin if plan.changes else tracked.trial.end
-            trial(agent().withdrawals.clock(), figures(tracked.counters))
+            agent().checks.begin(tracked)
             agent().leaving.expect(tracked)
             _say(tracked)
-
-
-def _checked(tracked: Tracked) -> str:
-    """Whether the plan made things worse: then it is withdrawn. Why the producer keeps its own settings for now, or
-    ""."""
-    agent_ = agent()
-    now, so_far = agent_.withdrawals.clock(), figures(tracked.counters)
-    worse = tracked.trial.look(now, so_far)
-    if worse:
-        tracked.trial.end(now, so_far)
-        agent_.withdrawals.add(tracked.request, worse)
-        tracked.error, tracked.info_due = f"plan withdrawn: {worse}", True
-        name = f"{tracked.request.library} producer {tracked.request.client_id}"
-        said = f"{name} has its own settings back for an hour, since its plan made things worse: {worse}"
-        log.warn_once("selfcheck", (tracked.uid, now), said)
-    held = agent_.held_back(tracked.request)
-    if tracked.error and not held:
-        tracked.error, tracked.info_due = "", True
-    return held
 
 
 def _give_back(tracked: Tracked) -> None:
@@ -259,11 +234,11 @@ def beating() -> None:
 
 
 def _planned(request: ProducerRequest, seen: frozenset[str], advice: Advice, awaits: bool = False) -> Plan:
-    held = agent().held_back(request)
-    if held:
-        return own_plan(request, held)
+    held, futile = agent().checks.against(request)
+    if agent().deactivated or held:
+        return own_plan(request, DEACTIVATED if agent().deactivated else held)
     place = rollout.place(socket.gethostname(), request.client_id)
-    return optimizer.optimize(request, seen, advice, agent().settings, place=place, awaits=awaits)
+    return optimizer.optimize(request, seen, advice, agent().settings, place=place, awaits=awaits, futile=futile)
 
 
 def _say(tracked: Tracked) -> None:

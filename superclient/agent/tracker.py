@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from superclient.agent.adapters.base import Adapter
+from superclient.agent.linger import Watch
 from superclient.agent.model import Advice, Counters, Plan, ProducerRequest
 from superclient.agent.selfcheck import Trial
 
@@ -33,6 +34,7 @@ class Tracked:
         "error",
         "identity",
         "info_due",
+        "lingering",
         "plan",
         "ref",
         "reported",
@@ -50,8 +52,9 @@ class Tracked:
         self.request = request
         self.plan = plan
         self.applied = False
-        self.considered: tuple[Advice, frozenset[str], bool, str] | None = None  # what the plan was made of
+        self.considered: tuple[Advice, frozenset[str], bool, tuple[str, str]] | None = None  # what the plan was made of
         self.trial = Trial()
+        self.lingering = Watch()
         self.counters = Counters()
         self.reported = Counters()
         self.created = time.monotonic()

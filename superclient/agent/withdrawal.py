@@ -1,4 +1,4 @@
-"""Plans that made things worse, and whom they are kept from for an hour (AGT-66).
+"""Plans that made things worse, lingers that bought nothing, and whom they are kept from for an hour (AGT-66, AGT-34).
 
 By client id, not by object: a confluent-kafka producer cannot be changed any more, but the next one can be built
 without the plan, and a program that builds a producer for each job must not try it with each. Producers that share a
@@ -19,8 +19,8 @@ _Key = tuple[ClusterKey, str, str]
 class Withdrawals:
     """What was withdrawn in this process, until it may be tried again; no locks, each step is one of a dict's."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.clock = clock
+    def __init__(self, what: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock, self._what = clock, what
         self._until: dict[_Key, tuple[float, str]] = {}
 
     def add(self, request: ProducerRequest, why: str) -> None:
@@ -29,7 +29,7 @@ class Withdrawals:
         for key, (until, _) in list(self._until.items()):
             if until <= now or len(self._until) >= _MOST:
                 self._until.pop(key, None)
-        self._until[_key(request)] = (now + AGAIN, f"the plan was withdrawn: {why}")
+        self._until[_key(request)] = (now + AGAIN, f"{self._what}{why}")
 
     def holds(self, request: ProducerRequest) -> str:
         """Why a producer like this keeps its own settings for now; "" where it need not."""

@@ -104,7 +104,7 @@ def test_an_object_that_is_no_producer() -> None:
 def test_withdrawn_for_an_hour_by_client_id() -> None:
     """AGT-66: the next producer of that client id keeps its own settings too; after an hour a plan is tried again."""
     now = [0.0]
-    kept = Withdrawals(clock=lambda: now[0])
+    kept = Withdrawals("the plan was withdrawn: ", clock=lambda: now[0])
     kept.add(request(), "worse")
     assert kept.holds(request()) == "the plan was withdrawn: worse"
     assert kept.holds(request("other")) == ""

@@ -354,3 +354,14 @@ def test_an_allowed_list_leaves_the_programs_own_codec() -> None:
     """AGT-65: it binds recommendations, not the program."""
     decided = plan(request(written={COMPRESSION: "zstd"}), known(compression_type="zstd"), allowed_codecs=("gzip",))
     assert why(decided, COMPRESSION) == (Action.KEPT, "already so")
+
+
+def test_a_futile_linger_is_given_back_where_waiters_are_unseen() -> None:
+    """AGT-34: what is known to buy nothing is refused in confluent-kafka, allowed or not, and stays elsewhere."""
+    topic = TopicAdvice("orders", {"linger.ms": 20}, {}, 50, 1000, allow_linger=True)
+    advice = Advice(State.KNOWN, "read", Metadata(topics={"orders": topic}))
+    asked = request(library="confluent-kafka")
+    decided = optimize(asked, ("orders",), advice, Settings(), futile="it buys nothing")
+    assert decided.changes == {}
+    assert why(decided, "linger.ms") == (Action.REFUSED, "it buys nothing")
+    assert optimize(request(), ("orders",), advice, Settings(), futile="it buys nothing").changes == {"linger.ms": 20}
