@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.programs import CLIENT_ID_OPTION, CODEC_OPTION, QUICK_FIGURES, SOURCES
+from tests.contract.programs import CLIENT_ID_OPTION, CODEC_OPTION, PATIENT, QUICK_FIGURES, SOURCES
 from tests.environments import start_program
 from tests.faults import Proxy
 from tests.servers import Broker, SecureBroker, wait_for
@@ -64,7 +64,7 @@ def program(
     library: str, bootstrap: str, topic: str, count: int = 500, conf: dict[str, Any] | None = None, **env: str
 ) -> Iterator[Running]:
     """The library's program with the agent, from the moment when everything it sent is acknowledged."""
-    variables = {"PYTHONPATH": str(ROOT), "CONF": json.dumps(conf or {}), **env}
+    variables = {"PYTHONPATH": str(ROOT), "CONF": json.dumps(conf or {}), **PATIENT, **env}
     arguments = (bootstrap, topic, str(count))
     with start_program(Path(sys.executable), SOURCES[library], *arguments, env=variables) as process:
         assert process.stdout is not None
@@ -95,11 +95,11 @@ def test_a_recommendation_is_applied_and_reported(library: str, cluster: Broker,
     assert (info["most_impactful_topic"], info["topics"]) == (topic, [topic])
     assert (info["language"], info["type"]) == (f"Python ({library})", "producer")
     assert (info["schema_version"], info["sequence"], info["error"]) == (1, 0, "")
-    assert info["environment_variables"] == {"SUPERSTREAM_TOPICS_LIST": topic}
+    assert info["environment_variables"] == {"SUPERSTREAM_TOPICS_LIST": topic, **PATIENT}
     assert len([line for line in err.splitlines() if "INFO optimizer" in line and "->" in line]) == 1
     assert err.splitlines()[0] == (
         f"[superstream] INFO agent: Superstream Agent initialized with environment variables: "
-        f"{{'SUPERSTREAM_TOPICS_LIST': '{topic}'}}"
+        f"{ {**PATIENT, 'SUPERSTREAM_TOPICS_LIST': topic} }"
     )
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.contract.programs import PATIENT
 from tests.environments import start_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,7 +165,7 @@ class Told:
 @contextmanager
 def told(library: str, bootstrap: str, topic: str, conf: dict[str, Any] | None = None, **env: str) -> Iterator[Told]:
     """The library's program with the agent, once its producer is built."""
-    variables = {"PYTHONPATH": str(ROOT), "CONF": json.dumps(conf or {}), **env}
+    variables = {"PYTHONPATH": str(ROOT), "CONF": json.dumps(conf or {}), **PATIENT, **env}
     with start_program(Path(sys.executable), SOURCES[library], bootstrap, topic, env=variables) as process:
         program = Told(process)
         assert program.answer() == "ready"
