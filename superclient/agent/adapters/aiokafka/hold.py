@@ -75,7 +75,7 @@ class Hold:
         found: dict[Any, float] = {}
         for partition, batches in list(accumulator._batches.items()):
             batch = batches[0]
-            if batch.__dict__.get(ATTRIBUTE) is not self or partition in muted:
+            if _of(batch) is not self or partition in muted:
                 continue
             left = self._left(batch)
             leader = accumulator._cluster.leader_for_partition(partition) if left > 0 else None
@@ -110,7 +110,7 @@ class Hold:
         batch = reference()
         if self._company.get(reference.tp) is reference:
             self._company[reference.tp] = None
-        held = batch is not None and getattr(batch, ATTRIBUTE, None) is self
+        held = batch is not None and _of(batch) is self
         if held:
             self.waited_for = True
             self._company.setdefault(reference.tp)
@@ -125,7 +125,7 @@ class Hold:
         sender = self._sender()
         queues = sender._message_accumulator._batches if sender is not None else {}
         for partition, gone in list(self._company.items()):
-            for batch in [batch for batch in queues.get(partition, ()) if getattr(batch, ATTRIBUTE, None) is self]:
+            for batch in [batch for batch in queues.get(partition, ()) if _of(batch) is self]:
                 if gone is not None:
                     self._company.pop(partition, None)
                     break
@@ -162,7 +162,7 @@ def patch(known: Mapping[str, Any]) -> None:
 def lengthen(producer: Any, seconds: float) -> None:
     """Hold this producer's batches for so long, from the next on; 0: no longer than the program asked for."""
     accumulator = producer._message_accumulator
-    hold = getattr(accumulator, ATTRIBUTE, None)
+    hold = _of(accumulator)
     if hold is None and seconds:
         hold = Hold(producer._sender)
         setattr(accumulator, ATTRIBUTE, hold)
@@ -207,7 +207,7 @@ def release_at_exit(producer: Any, seconds: float) -> None:
 def _append(original: Any) -> Any:
     def _append_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
         batch = original(self, *args, **kwargs)
-        hold = self.__dict__.get(ATTRIBUTE)
+        hold = _of(self)
         if hold is not None:
             try:
                 hold.take(self, batch)
@@ -220,7 +220,7 @@ def _append(original: Any) -> Any:
 
 def _drain(original: Any) -> Any:
     def drain_by_nodes(self: Any, ignore_nodes: Any, muted_partitions: Any = frozenset()) -> Any:
-        hold = self.__dict__.get(ATTRIBUTE)
+        hold = _of(self)
         if hold is None:
             return original(self, ignore_nodes, muted_partitions)
         young: dict[Any, float] = {}
@@ -256,7 +256,7 @@ async def _flushed(original: Any, accumulator: Any) -> Any:
 
 def _wait_drain(original: Any) -> Any:
     def wait_drain(self: Any, *args: Any, **kwargs: Any) -> Any:
-        hold: Hold | None = self.__dict__.get(ATTRIBUTE)
+        hold = _of(self)
         if hold is not None:  # full, or in another one's way
             with guarded("aiokafka", "releasing batches"):
                 hold.release(self)
@@ -322,8 +322,9 @@ def _connected(sender: Any) -> list[Any]:
     return [connection for connection in sender.client._conns.values() if connection.connected()]
 
 
-def _of(accumulator: Any) -> Hold | None:
-    found: Hold | None = getattr(accumulator, ATTRIBUTE, None)
+def _of(holder: Any) -> Hold | None:
+    """What an accumulator holds by, or a batch is held by. Not by `__dict__`: see `retune` for what that costs."""
+    found: Hold | None = getattr(holder, ATTRIBUTE, None)
     return found
 
 
