@@ -5,18 +5,19 @@ Each of the three library modules beside this one has the same small face over t
     describe_topic(connection, topic, timeout) -> number of partitions, or None where the topic does not exist
     last_record(connection, topic, timeout)    -> LastRecord
     send(connection, topic, records, timeout)  -> number of acknowledged records
+    offsets_reader(connection)                 -> OffsetsReader, the one thing that stays connected
 
 All block at most `timeout` seconds, raise the ClusterError family alone, create no topic, leave no descriptor or thread
 behind, and log nothing: they are called on superclient's own threads, never on a program's event loop.
 """
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from superclient.errors import Unreachable
+from superclient.errors import ClusterError, Unreachable
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -111,3 +112,45 @@ class LastRecord:
 
     found: Found
     value: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offsets:
+    """What one reading of groups and their topics brought.
+
+    Attributes:
+        ends: topic → partition → log end offset; a topic that does not exist, and a partition without a leader, is
+            absent.
+        starts: the same with log start offsets, asked for only where some group has committed nothing.
+        committed: group → topic → partition → committed offset, only where there is one.
+        refused: group → why its offsets could not be read (no right to it, its coordinator is away); in no `committed`.
+    """
+
+    ends: Mapping[str, Mapping[int, int]]
+    starts: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    committed: Mapping[str, Mapping[str, Mapping[int, int]]] = field(default_factory=dict)
+    refused: Mapping[str, ClusterError] = field(default_factory=dict)
+
+
+class OffsetsReader(Protocol):
+    """Reads offsets again and again through connections that stay open; one thread at a time, each time any.
+
+    A reading costs one ListOffsets request per leader and one OffsetFetch per group, of all partitions of all topics
+    (and one more ListOffsets where a group has committed nothing). It joins no group and creates no topic.
+    """
+
+    def read(self, groups: Mapping[str, Collection[str]], timeout: float) -> Offsets:
+        """The offsets of these groups (group → its topics), after `timeout` seconds at the latest.
+
+        Raises:
+            ClusterError: nothing could be read; the next call connects anew where that is needed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close its connections, quickly and for good; raises nothing."""
+        ...
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what belongs to the parent, and close nothing."""
+        ...
