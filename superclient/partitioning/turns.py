@@ -56,7 +56,7 @@ class Turns:
 
     def _switch(self, topic: str, over: _Turn | None, available: Callable[[str], Sequence[int]]) -> _Turn | None:
         if not self._lock.acquire(blocking=False):  # by another thread now, or by one that a fork has ended
-            return over
+            return over if over is not None and self._clock() < over.end + self._linger else None
         try:
             choice = available(topic)
             if not choice:
