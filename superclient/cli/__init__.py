@@ -28,6 +28,9 @@ COMMANDS = {
     "doctor": Command("superclient.cli.doctor", "tell what the agent sees, and what is missing", None),
     "demo": Command("superclient.cli.demo", "show what the agent saves, on a mock cluster", "demo"),
     "init": Command("superclient.cli.init", "create the system topics and print the ACLs for agents", "confluent"),
+    "lag": Command(
+        "superclient.cli.lag", "show how far a consumer group is behind, and what producers do about it", "cli"
+    ),
 }
 
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     group = parser.add_argument_group("cluster")
     group.add_argument("--bootstrap-servers", metavar="HOST:PORT,...", required=required, help="where the cluster is")
     group.add_argument("--library", choices=_libraries.NAMES, help="connect with this one (default: one that is here)")
-    group.add_argument("--timeout", type=_seconds, default=5.0, metavar="SECONDS", help="for each step (default: 5)")
+    group.add_argument("--timeout", type=seconds, default=5.0, metavar="SECONDS", help="for each step (default: 5)")
     group.add_argument("--security-protocol", type=str.upper, choices=_PROTOCOLS, help="default: by the options below")
     group.add_argument("--sasl-mechanism", type=str.upper, choices=_MECHANISMS, help="default: PLAIN")
     group.add_argument("--sasl-username", metavar="NAME")
@@ -46,14 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.set_defaults(usage_error=parser.error)
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 600:
+def seconds(text: str) -> float:
+    """For argparse: above 0, up to ten minutes."""
+    number = float(text)
+    if not 0 < number <= 600:
         raise ValueError(text)
-    return seconds
+    return number
 
 
-_seconds.__name__ = "number of seconds"  # argparse says "invalid … value"
+seconds.__name__ = "number of seconds"  # argparse says "invalid … value"
 
 
 def canonical(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
