@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmarks._harness import BARE, OURS, PEER, Results
+from benchmarks._harness import BARE, OTHER, OURS, PEER, Results
 from benchmarks._statistics import Spread, difference, ratio, spread
 
 RESULTS = Path(__file__).parent / "results"
-HEADINGS = ("figure", "bare", "superclient", "peer", "compared", "interval", "goal", "met")
+ARMS = (BARE, OURS, OTHER)
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,30 @@ class Row:
 
 
 def compare(
-    figure: str, results: Results, name: str, goal: float | None = None, unit: str = "", added: bool = False
+    figure: str,
+    results: Results,
+    name: str,
+    goal: float | None = None,
+    unit: str = "",
+    added: bool = False,
+    *,
+    ours: str = OURS,
+    bare: str = BARE,
 ) -> Row:
     """One figure of all arms: ours ÷ bare, or what is `added` to bare. Where either has none, what stood in its way."""
     values = {arm: results.of(arm, name) for arm in results.found}
     arms: dict[str, Spread | str] = {**{arm: spread(found) for arm, found in values.items()}, **results.missing}
     kind = "added" if added else "×"
-    if OURS in results.missing or BARE in results.missing:
+    if ours in results.missing or bare in results.missing:
         return Row(figure, arms, "not comparable", goal, unit, kind)
-    compared = (difference if added else ratio)(values[OURS], values[BARE])
+    compared = (difference if added else ratio)(values[ours], values[bare])
     return Row(figure, arms, compared, goal, unit, kind)
 
 
-def publish(name: str, rows: Sequence[Row]) -> None:
-    """Print the table and write results/NAME.json."""
+def publish(name: str, rows: Sequence[Row], arms: Sequence[str] = ARMS) -> None:
+    """Print the table, with a column for each of `arms`, and write results/NAME.json."""
     print(f"\n## {name}\n")
-    print(table(rows))
+    print(table(rows, arms))
     for row in rows:
         if row.note:
             print(f"\n{row.figure}: {row.note}")
@@ -77,18 +85,18 @@ def publish(name: str, rows: Sequence[Row]) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Row], arms: Sequence[str] = ARMS) -> str:
     """A Markdown table, its columns aligned for a terminal."""
-    lines = [HEADINGS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    lines = [("figure", *arms, "compared", "interval", "goal", "met"), *(_cells(row, arms) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     ruled = [lines[0], tuple("-" * width for width in widths), *lines[1:]]
     return "\n".join(
         "| " + " | ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)) + " |" for line in ruled
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    arms = [_measured(row.arms.get(name, "–"), row.unit) for name in ("bare", "superclient", "peer")]
+def _cells(row: Row, arms: Sequence[str]) -> tuple[str, ...]:
+    measured = [_measured(row.arms.get(name, "–"), row.unit) for name in arms]
     compared = interval = "–"
     unit = "" if row.kind == "×" else f" {row.unit}"
     sign = "" if row.kind == "×" else "+"
@@ -99,7 +107,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         compared = row.compared
     goal = "–" if row.goal is None else f"{'≥' if row.at_least else '≤'} {sign}{row.goal:g}{unit}"
     met = {None: "–", True: "yes", False: "NO"}[row.met]
-    return (row.figure, *arms, compared, interval, goal, met)
+    return (row.figure, *measured, compared, interval, goal, met)
 
 
 def _measured(value: Spread | str, unit: str) -> str:

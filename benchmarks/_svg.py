@@ -33,13 +33,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot; its ticks stand at equal distances, whatever they say. Lines join what has an order."""
+    """One plot; its ticks stand at equal distances, whatever they say, and each has its line's value.
+
+    Lines join what has an order; each value has its dot unless there are too many.
+    """
 
     title: str
     ticks: Sequence[str]
     lines: Sequence[Line]
     foot: str = ""
     joined: bool = True
+    dotted: bool = True
 
 
 def chart(title: str, scale: str, panels: Sequence[Panel], rule: float | None = None, least: float = 0.0) -> str:
@@ -87,8 +91,10 @@ def _panel(panel: Panel, x: float, top: float, step: float, rule: float | None, 
         parts.append(f'<line class="grid" x1="{x}" y1="{y}" x2="{x + WIDTH}" y2="{y}"/>')
         parts.append(f'<text x="{x - 5}" y="{y + 4}" text-anchor="end">{number * step:.4g}</text>')
     for index, tick in enumerate(panel.ticks):
+        if not tick:
+            continue
         # Many ticks stand on two levels, so that their names do not run into each other.
-        lower = 12 if len(panel.ticks) > 6 and index % 2 else 0
+        lower = 12 if all(panel.ticks) and len(panel.ticks) > 6 and index % 2 else 0
         y = TOP + HEIGHT + 15 + lower
         parts.append(f'<text x="{across(index)}" y="{y}" text-anchor="middle">{escape(tick)}</text>')
     parts.append(f'<text x="{x + WIDTH / 2}" y="{TOP + HEIGHT + 44}" text-anchor="middle">{escape(panel.foot)}</text>')
@@ -97,14 +103,14 @@ def _panel(panel: Panel, x: float, top: float, step: float, rule: float | None, 
     for line in panel.lines:
         points = [(across(index), down(value)) for index, value in enumerate(line.values) if value is not None]
         if points:
-            parts += _line(points, names.index(line.name), panel.joined)
+            parts += _line(points, names.index(line.name), panel)
     return parts
 
 
-def _line(points: Sequence[tuple[float, float]], number: int, joined: bool) -> list[str]:
+def _line(points: Sequence[tuple[float, float]], number: int, panel: Panel) -> list[str]:
     colour, dash = _look(number)
-    dots = [f'<circle cx="{x}" cy="{y}" r="3.5" style="fill:{colour}"/>' for x, y in points]
-    if not joined:
+    dots = [f'<circle cx="{x}" cy="{y}" r="3.5" style="fill:{colour}"/>' for x, y in points if panel.dotted]
+    if not panel.joined:
         return dots
     path = " ".join(f"{x},{y}" for x, y in points)
     return [f'<polyline class="line" style="stroke:{colour};stroke-dasharray:{dash}" points="{path}"/>', *dots]

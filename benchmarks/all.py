@@ -9,7 +9,7 @@ import sys
 from benchmarks._harness import options
 
 NAMES = ("start", "calls", "construct", "memory", "throughput", "wire", "sticky", "awaited", "retune", "chosen")
-SEPARATE = ("codecs", "sweep")  # questions asked once, not figures of every release
+SEPARATE = ("codecs", "sweep", "lag")  # questions asked once, not figures of every release; and half an hour of lag
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 import benchmarks.all as everything
-from benchmarks import _design, _pictures, _report, _statistics, _svg, chosen, sweep, throughput, wire
+from benchmarks import _design, _pictures, _report, _statistics, _svg, chosen, lag, sweep, throughput, wire
 from benchmarks._harness import BARE, LIBRARIES, OTHER, OURS, Arm, Results, configured, interleave, turns
 from benchmarks.programs.events import events
 
@@ -283,3 +283,53 @@ def test_ours_is_compared_with_the_best_of_each_round() -> None:
     assert best.of(BARE, "bytes") == [2.0, 1.0]
     assert best.of(OURS, "bytes") == [2.0, 2.0]
     assert all(chosen.candidates(library) for library in LIBRARIES)
+
+
+def test_consumers_do_together_what_the_program_is_a_part_of() -> None:
+    """LAG-9: two of twelve are five times slower, and the program sends 60 % of what all can do; or all are alike."""
+    for slow in (2, 0):
+        rates = lag.rates(slow)
+        assert 0.6 * sum(rates) == pytest.approx(lag.RATE)
+        assert rates[:slow] == [pytest.approx(rates[-1] / 5)] * slow
+        assert rates[slow:] == [rates[-1]] * (12 - slow)
+
+
+def test_a_consumer_does_one_record_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LAG-9: each begins when it is there and the one before is done; what is done by now is what is committed."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "programs"))
+    consume = importlib.import_module("consume")
+    worker = consume.Worker(10.0, 0.5)
+    assert [worker.take(now) for now in (100.0, 100.0, 105.0)] == pytest.approx([100.1, 100.2, 105.1])
+    assert worker.done(100.15)
+    assert worker.position == 1
+    assert not worker.done(100.15)
+    assert worker.done(106.0)
+    assert (worker.position, len(worker.pending)) == (3, 0)
+    found = consume.figures([(50.0, 50.1), (100.0, 100.1), (100.0, 100.3), (101.0, 105.0)])
+    assert found == {"records": 4, "median": pytest.approx(300), "p99": pytest.approx(4000), "makespan": 5.0}
+
+
+def test_lag_over_time_is_the_median_of_the_runs() -> None:
+    """LAG-9: by whole seconds, where every run has a sample within one; drawn with a line for each arm."""
+    runs = [{"samples": [(0.0, 0), (1.1, peak), (2.0, 5)]} for peak in (10, 20, 30)]
+    runs.append({"samples": [(0.0, 0), (1.0, 40), (4.0, 7)]})
+    lines = lag.over_time(Results({"default": runs}))
+    assert lines == {"default": [0, 25, 5, 5, None]}
+    text = lag.picture({"aiokafka": lines, "kafka-python": {"default": [1.0], "sticky": [2.0, 3.0]}})
+    shown = [node.text for node in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"aiokafka", "kafka-python", "default", "sticky", "seconds"} <= set(shown)
+
+
+def test_a_column_for_each_arm_of_its_own() -> None:
+    """LAG-9: a benchmark with other arms compares and shows these."""
+    results = Results({"sticky": [{"ms": 2.0}], "lag-aware": [{"ms": 1.0}]}, {"peer": "fails"})
+    row = _report.compare("wait", results, "ms", 0.6, "ms", ours="lag-aware", bare="sticky")
+    assert row.met is True
+    heading, _, line = _report.table([row], ["sticky", "lag-aware", "peer"]).splitlines()
+    assert [cell.strip() for cell in heading.split("|")[1:5]] == ["figure", "sticky", "lag-aware", "peer"]
+    assert [cell.strip() for cell in line.split("|")[1:6]] == ["wait", "2 ms (2–2)", "1 ms (1–1)", "fails", "× 0.500"]
+
+
+def test_the_choice_of_a_partition_is_timed() -> None:
+    """LAG-7: it runs; what it costs is for people to read."""
+    assert lag.choice(records=2000) > 0
