@@ -216,6 +216,7 @@ class ClientReport:
     node_metrics: Mapping[str, Mapping[str, float]] | None = None
     app_info_metrics: Mapping[str, str] | None = None
     reasons: Sequence[Mapping[str, object]] | None = None
+    lag_metrics: Mapping[str, Mapping[str, object]] | None = None  # topic → what is known of its consumer group's lag
     type: str = "producer"
     schema_version: int = SCHEMA_VERSION
 

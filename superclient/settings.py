@@ -1,11 +1,12 @@
 """One table of every SUPERSTREAM_* variable: name, type, default, meaning; read once into a frozen Settings."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from superclient._boot import TRUE_WORDS
-from superclient.contract import CODECS
+from superclient.contract import CODECS, MAX_NAME
 from superclient.errors import SettingError
 
 PREFIX = "SUPERSTREAM_"
@@ -27,6 +28,30 @@ def _milliseconds(text: str) -> int:
     if not text.strip().isdecimal() or int(text) > 60_000:
         raise ValueError("takes whole milliseconds from 0 to 60000")
     return int(text)
+
+
+def _interval(text: str) -> int:
+    if not text.strip().isdecimal() or not 1000 <= int(text) <= 60_000:
+        raise ValueError("takes whole milliseconds from 1000 to 60000")
+    return int(text)
+
+
+def _group(text: str) -> str:
+    name = text.strip()
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise ValueError(f"takes the name of a consumer group, up to {MAX_NAME} printable characters")
+    return name
+
+
+def _groups(text: str) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    for part in _names(text):
+        topic, _, group = part.partition("=")
+        if re.fullmatch(r"[A-Za-z0-9._-]+", topic.strip()) is None or not group.strip():
+            raise ValueError("takes topic=group, comma-separated")
+        if found.setdefault(topic.strip(), _group(group)) != _group(group):
+            raise ValueError(f"names two groups for topic {topic.strip()[:40]}")
+    return tuple(found.items())
 
 
 def _percent(text: str) -> float:
@@ -111,11 +136,31 @@ VARIABLES = (
     ),
     Variable(
         "SUPERSTREAM_PARTITIONING",
-        _one_of("auto", "default", "sticky"),
+        _one_of("auto", "default", "sticky", "lag-aware"),
         "auto",
-        "Where records without a key go. `auto` and `sticky`: one partition until a batch is full, where the library's"
-        " own partitioner would choose at random (kafka-python, aiokafka); `auto` not where SUPERSTREAM_DEFAULTS=off"
-        " and nothing is recommended. `default`: as without the agent.",
+        "Where records without a key go. `auto`, `lag-aware`: of topics with a consumer group to partitions where that"
+        " group does not lag, in all three libraries; of other topics like `sticky`, which is one partition until a"
+        " batch is full, where the library's own partitioner would choose at random (kafka-python, aiokafka). `auto`"
+        " not where SUPERSTREAM_DEFAULTS=off and nothing is recommended. `default`: as without the agent.",
+    ),
+    Variable(
+        "SUPERSTREAM_CONSUMER_GROUP",
+        _group,
+        None,
+        "The consumer group whose lag records without a key are to avoid, for topics for which neither"
+        " SUPERSTREAM_CONSUMER_GROUPS nor the metadata names one.",
+    ),
+    Variable(
+        "SUPERSTREAM_CONSUMER_GROUPS",
+        _groups,
+        (),
+        "The same by topic: `topic=group`, comma-separated; goes before the metadata's `consumer_group`.",
+    ),
+    Variable(
+        "SUPERSTREAM_LAG_INTERVAL_MS",
+        _interval,
+        5000,
+        "How often the lag of these groups is read, 1000 to 60000.",
     ),
     Variable(
         "SUPERSTREAM_LIVE_SWAP",
@@ -176,6 +221,9 @@ class Settings:
     defaults: bool = True
     default_codec: str | None = None
     partitioning: str = "auto"
+    consumer_group: str | None = None
+    consumer_groups: tuple[tuple[str, str], ...] = ()
+    lag_interval_ms: int = 5000
     live_swap: bool = False
     mode: str = "optimize"
     rollout_percent: float = 100.0

@@ -30,6 +30,36 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicLag:
+    """How far a consumer group is behind in a topic that a lag-aware producer writes.
+
+    Attributes:
+        topic, group: their names.
+        max, median: records, over the topic's partitions that have a leader; None where nothing is known.
+        switches: how many times a partition came to lag too much, or stopped doing so.
+        starved: partitions that get less than an equal share now.
+        age: seconds since it was read.
+        why: why nothing is known, or nothing newer; "" where all is well.
+    """
+
+    topic: str
+    group: str
+    max: int | None = None
+    median: int | None = None
+    switches: int = 0
+    starved: int = 0
+    age: float | None = None
+    why: str = ""
+
+    def __str__(self) -> str:
+        if self.max is None or self.age is None:
+            return f"lag of group {self.group} in topic {self.topic}: {self.why}"
+        known = f"{self.max} records at most, {self.median} at the median, {self.starved} partitions spared"
+        trouble = f"; {self.why}" if self.why else ""
+        return f"lag of group {self.group} in topic {self.topic}: {known}, read {self.age:.1f} s ago{trouble}"
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """One producer: what holds in it, and why.
 
@@ -39,6 +69,7 @@ class Explanation:
         treatment: "tuned", "observed" (planned for, not changed) or "left alone".
         why: where its plan comes from, in a phrase.
         settings: what the agent may set first, then all others that may be reported, by name.
+        lags: of a lag-aware producer, what its topics' consumer groups are behind.
     """
 
     client_id: str
@@ -48,6 +79,7 @@ class Explanation:
     treatment: str
     why: str
     settings: tuple[Setting, ...]
+    lags: tuple[TopicLag, ...] = ()
 
     def __getitem__(self, name: str) -> Setting:
         """The setting of this canonical name. Raises KeyError for one that is not shown."""
@@ -61,7 +93,7 @@ class Explanation:
         told = [one for one in self.settings if one.name in (*TUNABLE, PARTITIONER) or one.origin != "library"]
         rows = [(one.name, text(one.value), one.origin, one.reason) for one in told]
         others = f"  and {len(self.settings) - len(told)} others as {self.library} has them"
-        return "\n".join([title, *_table(rows), others])
+        return "\n".join([title, *_table(rows), others, *(f"  {lag}" for lag in self.lags)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 import superclient
 from superclient import _boot, redact, settings
 from superclient.agent import features, pipeline
-from superclient.agent.answers import ClusterStatus, Explanation, LibraryStatus, Setting, Status, text
+from superclient.agent.answers import ClusterStatus, Explanation, LibraryStatus, Setting, Status, TopicLag, text
 from superclient.agent.model import Action, Origin, Reason
 from superclient.agent.tracker import Tracked
 from superclient.errors import NotTracked
@@ -32,9 +32,9 @@ def explain(producer: object) -> Explanation:
     """
     agent = pipeline.existing()
     tracked = agent.tracker.find(producer) if agent is not None else None
-    if tracked is None:
+    if agent is None or tracked is None:
         raise NotTracked(f"the agent does not watch this {type(producer).__name__}: {_unknown(agent)}")
-    return _explained(tracked)
+    return _explained(tracked, agent.lags.told(tracked))
 
 
 def status() -> Status:
@@ -52,7 +52,7 @@ def status() -> Status:
         libraries=tuple(_libraries()),
         features_off=features.missing(),
         clusters=tuple(_clusters(agent, everyone)),
-        producers=tuple(_explained(tracked) for tracked in live),
+        producers=tuple(_explained(tracked, agent.lags.told(tracked)) for tracked in live) if agent else (),
         heartbeat_alive=agent is not None and agent.heartbeat.alive,
     )
 
@@ -91,7 +91,7 @@ def _idle(agent: "pipeline.Agent | None") -> str:
     return "" if agent is not None else "no Kafka library was imported yet"
 
 
-def _explained(tracked: Tracked) -> Explanation:
+def _explained(tracked: Tracked, lags: tuple[TopicLag, ...] = ()) -> Explanation:
     request, plan = tracked.request, tracked.plan
     known = redact.reportable({**request.defaults, **request.written, "client.id": request.client_id})
     first = (*TUNABLE, PARTITIONER)
@@ -105,6 +105,7 @@ def _explained(tracked: Tracked) -> Explanation:
         treatment=plan.treatment.value,
         why=tracked.error or plan.why,
         settings=tuple(_setting(tracked, name, reasons.get(name)) for name in names),
+        lags=lags,
     )
 
 

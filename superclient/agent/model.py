@@ -119,6 +119,7 @@ class Plan:
         why: one phrase for the log line and the report, for instance "no metadata topic on the cluster".
         compression_share: of the time, 0 to 1, that compressing may take where it holds up the program (an event loop).
         treatment: whether the producer may be changed at all, also in ways that are no setting; if not, no `changes`.
+        groups: topic → the consumer group whose lag its records without a key avoid; empty unless that is planned.
     """
 
     changes: Mapping[str, int | str]
@@ -128,6 +129,7 @@ class Plan:
     why: str = ""
     compression_share: float = 1.0
     treatment: Treatment = Treatment.TUNED
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def proposed(self) -> dict[str, object]:
@@ -135,7 +137,7 @@ class Plan:
         return {reason.name: reason.value for reason in self.reasons if reason.action is Action.OBSERVED}
 
     def same_effect(self, other: "Plan") -> bool:
-        """Whether a producer is the same under either plan, so that nothing need be done to it."""
+        """Whether a producer has the same settings under either plan; `groups` may differ."""
         return self.changes == other.changes and self.treatment is other.treatment
 
 

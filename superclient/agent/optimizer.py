@@ -44,8 +44,9 @@ def optimize(
     why = _hands_off(request, seen, advice, settings)
     if why:
         return own_plan(request, why)
-    plan = _wanted(request, {*seen, *settings.topics_list}, advice, settings, place, awaits, futile)
-    plan = routing.routed(plan, request, settings)
+    topics = {*seen, *settings.topics_list}
+    plan = _wanted(request, topics, advice, settings, place, awaits, futile)
+    plan = routing.routed(plan, request, topics, advice, settings, place)
     observed = admission.observed(settings, place)
     return _observed(plan, observed) if observed else plan
 
@@ -105,7 +106,8 @@ def _observed(plan: Plan, why: str) -> Plan:
     reasons = tuple(
         replace(reason, action=Action.OBSERVED) if reason.action is Action.SET else reason for reason in plan.reasons
     )
-    return replace(plan, changes={}, reasons=reasons, why=f"{plan.why}; {why}", treatment=Treatment.OBSERVED)
+    told = f"{plan.why}; {why}"
+    return replace(plan, changes={}, reasons=reasons, why=told, treatment=Treatment.OBSERVED, groups={})
 
 
 def own_mistake(request: ProducerRequest) -> str:

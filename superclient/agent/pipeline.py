@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from superclient import redact
 from superclient import settings as settings_module
-from superclient.agent import leaving, log, optimizer, rollout
+from superclient.agent import leaving, log, optimizer, rollout, routing
 from superclient.agent.adapters.base import Adapter
 from superclient.agent.checks import Checks
 from superclient.agent.guard import fail_open, guarded
 from superclient.agent.heartbeat import Heartbeat
+from superclient.agent.lag import Lags, Views
 from superclient.agent.metadata import Entry, MetadataStore
 from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Treatment
 from superclient.agent.optimizer import own_plan
@@ -52,7 +53,8 @@ class Agent:
         self.checks = Checks()
         self.store = MetadataStore()
         self.tracker = Tracker(on_gone=self._wake)
-        self.rounds = Rounds(self.tracker, self.store, reconsider, lambda: self.settings.topics_list)
+        self.lags = Lags(self.settings.lag_interval_ms / 1000)
+        self.rounds = Rounds(self.tracker, self.store, reconsider, lambda: self.settings.topics_list, lags=self.lags)
         self.heartbeat = Heartbeat(self._beat)
         self.leaving = leaving.Leaving(self.tracker, self.rounds, self.heartbeat)
         if hasattr(os, "register_at_fork"):
@@ -73,6 +75,7 @@ class Agent:
     def deactivate(self) -> None:
         """Give every live producer its own settings back, for good; see `superclient.deactivate`."""
         self.deactivated = True
+        self.lags.forget()
         for tracked in self.tracker.everyone():
             if tracked.counters.source is None:  # else it may take a new handle, which is the one thread's work
                 _give_back(tracked)
@@ -83,7 +86,7 @@ class Agent:
     def in_child(self) -> None:
         """A fork made this process: forget what belongs to the parent, and locks that its threads may have held."""
         self.pid = os.getpid()
-        for part in (log, self.store, self.tracker, self.heartbeat, self.leaving):
+        for part in (log, self.store, self.tracker, self.heartbeat, self.lags, self.leaving):
             part.after_fork_in_child()
 
 
@@ -186,6 +189,9 @@ def reconsider(tracked: Tracked, advice: Advice) -> None:
     plan = _planned(tracked.request, news[1], advice, awaits)
     if plan.same_effect(tracked.plan):
         if plan != tracked.plan:
+            if plan.groups != tracked.plan.groups and tracked.applied:
+                with guarded(tracked.adapter.library, "retuning a producer"):
+                    tracked.adapter.retune(producer, tracked.request, plan)
             said = plan.proposed == tracked.plan.proposed
             tracked.plan, tracked.info_due = plan, True
             if not said:
@@ -199,6 +205,24 @@ def reconsider(tracked: Tracked, advice: Advice) -> None:
             agent().checks.begin(tracked)
             agent().leaving.expect(tracked)
             _say(tracked)
+        else:
+            _partition(tracked, producer, plan)
+
+
+def _partition(tracked: Tracked, producer: Any, wanted: Plan) -> None:
+    """Partitioning can change in every live producer, also in one that is stuck with its settings."""
+    plan = routing.rerouted(tracked.plan, wanted)
+    if tracked.applied and plan != tracked.plan and tracked.adapter.retune(producer, tracked.request, plan):
+        said = plan.changes == tracked.plan.changes
+        tracked.plan, tracked.info_due = plan, True
+        if not said:
+            agent().checks.begin(tracked)
+            _say(tracked)
+
+
+def views(request: ProducerRequest, plan: Plan) -> Views:
+    """What a producer with this plan sees of the lag behind its topics."""
+    return agent().lags.views(request.connection.key, plan.groups)
 
 
 def _give_back(tracked: Tracked) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import superclient
 from superclient import contract, redact, settings
+from superclient.agent.answers import TopicLag
 from superclient.agent.model import Counters, NodeCounters, TopicCounters
 from superclient.agent.tracker import Tracked, copied
 from superclient.errors import ClusterError, NotAuthorized, TopicMissing
@@ -35,8 +36,10 @@ def send(connection: Connection, records: Sequence[tuple[bytes, bytes]], timeout
 class Draft:
     """The reports of one producer that are due, built at one moment; `commit` once they are acknowledged."""
 
-    def __init__(self, tracked: Tracked, *, stats: bool, configured: tuple[str, ...]) -> None:
-        self.tracked = tracked
+    def __init__(
+        self, tracked: Tracked, *, stats: bool, configured: tuple[str, ...], lags: Sequence[TopicLag] = ()
+    ) -> None:
+        self.tracked, self.lags = tracked, lags
         tracked.adapter.refresh(tracked.counters)
         self.counters = copied(tracked.counters)
         kinds = (["client_info"] if tracked.info_due else []) + (["client_stats"] if stats else [])
@@ -79,6 +82,7 @@ class Draft:
                 for r in one.plan.reasons
             ],
             app_info_metrics={"start-time-ms": str(int(one.counters.started * 1000))},
+            lag_metrics={lag.topic: _lag(lag) for lag in self.lags} if kind == "client_stats" and self.lags else None,
             **(_figures(self.counters, one.reported) if kind == "client_stats" and self.counters.counted else {}),
         )
 
@@ -145,6 +149,19 @@ def _node(one: NodeCounters) -> dict[str, float]:
             "request-latency-avg": _ratio(one.latency_ms, one.latencies),
         }
     )
+
+
+def _lag(lag: TopicLag) -> dict[str, object]:
+    if lag.max is None or lag.age is None:
+        return {"consumer_group": lag.group}
+    return {
+        "consumer_group": lag.group,
+        "lag-max": lag.max,
+        "lag-median": lag.median,
+        "switches": lag.switches,
+        "starved-partitions": lag.starved,
+        "signal-age-ms": int(lag.age * 1000),
+    }
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:

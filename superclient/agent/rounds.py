@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from superclient._backoff import delays
 from superclient.agent import log, reporter
 from superclient.agent.guard import guarded
+from superclient.agent.lag import Lags
 from superclient.agent.metadata import MetadataStore
 from superclient.agent.model import Advice, State
 from superclient.agent.tracker import Tracked, Tracker
+from superclient.agent.unhurried import unhurried
 from superclient.errors import ClusterError
 from superclient.kafka.connection import ClusterKey, Connection
 
@@ -22,7 +24,6 @@ DEADLINE = 5.0
 LEARNING_TICK = 5.0
 TENDING = 5.0  # seconds between looks at handles, once there is nothing else to do
 GATHERING = 0.5  # seconds from one report to the next of a cluster: each costs a connection of our own
-AT_A_STRETCH, BREATH = 0.001, 0.0002  # seconds of work before others get the interpreter, and that they get it for
 MAX_ATTEMPTS = 3  # to send a closed producer's last report
 
 
@@ -60,8 +61,10 @@ class Rounds:
         reconsider: Callable[[Tracked, Advice], None],
         configured: Callable[[], tuple[str, ...]],
         send: reporter.Send = reporter.send,
+        lags: Lags | None = None,
     ) -> None:
         self._tracker, self._store, self._send = tracker, store, send
+        self._lags = lags or Lags(5.0)
         self._reconsider, self._configured = reconsider, configured
         self._clusters: dict[ClusterKey, Cluster] = {}
         self._wound_down = False
@@ -69,11 +72,15 @@ class Rounds:
     def beat(self) -> float | None:
         """Do what is due; the seconds until the next, or None when no producer is left."""
         groups = self._groups()
-        pauses = [self._visit(self._clusters[key], group) for key, group in groups]
-        if not self._tracker.everyone():
+        pauses = [self._visit(self._clusters[key], group) for key, group in groups] or [1.0]
+        everyone = self._tracker.everyone()
+        if not everyone:
             self._clusters.clear()
+            self._lags.close()
             return None
-        return max(0.05, min(pauses, default=1.0))
+        began = time.monotonic()
+        lags = self._lags.beat(everyone)
+        return max(0.05, min(min(pauses) - (time.monotonic() - began), lags))
 
     def last_report(self, key: ClusterKey) -> tuple[float | None, str]:
         """When a cluster last acknowledged a report, as Unix time, and why a later one failed; for people to read."""
@@ -87,6 +94,7 @@ class Rounds:
         until they are to be looked after again. Nothing is sent any more.
         """
         if not self._wound_down:
+            self._lags.close()
             try:
                 self.finish(DEADLINE * max(1, len(self._groups())))
             finally:
@@ -113,6 +121,7 @@ class Rounds:
                     self._report(group, group, left)
                 except ClusterError:
                     pass
+        self._lags.close()
 
     def _groups(self) -> list[tuple[ClusterKey, list[Tracked]]]:
         groups: dict[ClusterKey, list[Tracked]] = {}
@@ -152,7 +161,7 @@ class Rounds:
     def _reconsider_all(self, group: Iterable[Tracked], advice: Advice) -> bool:
         """Plan again with what is known now; whether some are still young enough to be looked at sooner."""
         young = False
-        for tracked in _unhurried(group):
+        for tracked in unhurried(group):
             if tracked.closed:
                 continue
             self._reconsider(tracked, advice)
@@ -182,8 +191,10 @@ class Rounds:
         """Send what is due of a group. Raises ClusterError; then nothing is committed."""
         chosen = {id(tracked) for tracked in stats}
         drafts = [
-            reporter.Draft(tracked, stats=id(tracked) in chosen, configured=self._configured())
-            for tracked in _unhurried(group)
+            reporter.Draft(
+                tracked, stats=id(tracked) in chosen, configured=self._configured(), lags=self._lags.told(tracked)
+            )
+            for tracked in unhurried(group)
             if tracked.info_due or id(tracked) in chosen
         ]
         records = [record for draft in drafts for record in draft.records]
@@ -195,13 +206,3 @@ class Rounds:
     def _still(self, group: Iterable[Tracked]) -> list[Tracked]:
         known = {id(tracked) for tracked in self._tracker.everyone()}
         return [tracked for tracked in group if id(tracked) in known]
-
-
-def _unhurried(group: Iterable[Tracked]) -> Iterator[Tracked]:
-    """One after the other, with a breath in between: a hundred plans in one go would block a program's event loop."""
-    began = time.monotonic()
-    for tracked in group:
-        yield tracked
-        if time.monotonic() - began > AT_A_STRETCH:
-            time.sleep(BREATH)
-            began = time.monotonic()

@@ -7,29 +7,87 @@ lost. Whether that batch is still there is read off the library's own queues eac
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from superclient.agent.model import Action, Origin, Plan, ProducerRequest, Reason
+from superclient.agent import rollout
+from superclient.agent.model import Action, Advice, Origin, Plan, ProducerRequest, Reason
 from superclient.kafka.vocabulary import PARTITIONER
 from superclient.partitioning import Partitioner
 from superclient.settings import Settings
 
-DEFAULT, STICKY = "default", "sticky"
+DEFAULT, STICKY, LAG_AWARE = "default", "sticky", "lag-aware"
+STICKS_BY_ITSELF = ("confluent-kafka",)
 MOST_TOPICS = 1000
+_TOLD = 3  # topics that a reason names
 
 
-def routed(plan: Plan, request: ProducerRequest, settings: Settings) -> Plan:
-    """The plan with sticky batches, for a producer that has its library's own partitioner. Pure.
+def routed(
+    plan: Plan, request: ProducerRequest, topics: Collection[str], advice: Advice, settings: Settings, place: float = 0
+) -> Plan:
+    """The plan with lag-aware or sticky batches, for a producer of these topics that has its library's own partitioner.
+    Pure.
 
-    `auto` leaves a producer alone for which nothing is recommended where SUPERSTREAM_DEFAULTS=off; `sticky` does not.
+    `auto` leaves a producer alone for which nothing is recommended where SUPERSTREAM_DEFAULTS=off; the others do not.
     """
-    quiet = plan.origin is Origin.USER and settings.partitioning != STICKY
-    if PARTITIONER not in request.tunable or settings.partitioning == DEFAULT or quiet:
+    quiet = plan.origin is Origin.USER and settings.partitioning not in (STICKY, LAG_AWARE)
+    if settings.partitioning == DEFAULT or quiet:
         return plan
-    reason = Reason(PARTITIONER, Action.SET, STICKY, "records without a key fill one batch after the other")
-    return replace(plan, changes={**plan.changes, PARTITIONER: STICKY}, reasons=(*plan.reasons, reason))
+    every = settings.consumer_group if settings.partitioning != STICKY else None
+    found = groups(topics, advice, settings, place) if settings.partitioning != STICKY else {}
+    if PARTITIONER not in request.tunable:
+        why = f"the program's own partitioning stays, also with {_named(found)}" if found else ""
+        kept = Reason(PARTITIONER, Action.KEPT, request.effective(PARTITIONER), why)
+        return replace(plan, reasons=(*plan.reasons, kept)) if found else plan
+    if found or every:
+        why = f"records without a key avoid the partitions where {_named(found) or f'group {every}'} lags"
+        return _with(plan, LAG_AWARE, why, found)
+    missing = "; no consumer group is named for its topics" if settings.partitioning == LAG_AWARE else ""
+    if request.library in STICKS_BY_ITSELF:
+        kept = Reason(PARTITIONER, Action.KEPT, request.effective(PARTITIONER), missing.removeprefix("; "))
+        return replace(plan, reasons=(*plan.reasons, kept)) if missing else plan
+    return _with(plan, STICKY, f"records without a key fill one batch after the other{missing}", {})
+
+
+def groups(topics: Collection[str], advice: Advice, settings: Settings, place: float = 0.0) -> dict[str, str]:
+    """Topic → the consumer group whose lag matters to it, of those that have one: by SUPERSTREAM_CONSUMER_GROUPS, then
+    the metadata (for a producer within the topic's rollout), then SUPERSTREAM_CONSUMER_GROUP."""
+    by_topic = dict(settings.consumer_groups)
+    found = {}
+    for topic in sorted(topics):
+        known = advice.metadata.topics.get(topic)
+        advised = known.consumer_group if known and rollout.within(place, known.rollout_percentage) else ""
+        group = by_topic.get(topic) or advised or settings.consumer_group
+        if group:
+            found[topic] = group
+    return found
+
+
+def rerouted(held: Plan, wanted: Plan) -> Plan:
+    """The plan that a producer has, with the partitioning of one whose settings it cannot take."""
+    changes = {name: value for name, value in held.changes.items() if name != PARTITIONER}
+    if PARTITIONER in wanted.changes:
+        changes[PARTITIONER] = wanted.changes[PARTITIONER]
+    reasons = [reason for reason in held.reasons if reason.name != PARTITIONER]
+    reasons += [reason for reason in wanted.reasons if reason.name == PARTITIONER]
+    about = wanted if PARTITIONER in wanted.changes else held
+    return replace(
+        held, changes=changes, reasons=tuple(reasons), why=about.why, treatment=about.treatment, groups=wanted.groups
+    )
+
+
+def _with(plan: Plan, partitioner: str, why: str, found: Mapping[str, str]) -> Plan:
+    reason = Reason(PARTITIONER, Action.SET, partitioner, why)
+    changes = {**plan.changes, PARTITIONER: partitioner}
+    return replace(plan, changes=changes, reasons=(*plan.reasons, reason), groups=found)
+
+
+def _named(found: Mapping[str, str]) -> str:
+    """Groups with their topics, as a person reads them; "" for none."""
+    told = [f"group {group} of topic {topic}" for topic, group in list(found.items())[:_TOLD]]
+    more = [f"those of {len(found) - _TOLD} more topics"] if len(found) > _TOLD else []
+    return " or ".join([*told, *more])
 
 
 class Turn:
@@ -44,9 +102,12 @@ class Turn:
 
 
 class Router:
-    """One producer's records without a key; asked from any of the program's threads, for every record."""
+    """One producer's records without a key; asked from any of the program's threads, for every record.
 
-    __slots__ = ("_batches", "_cluster", "_key", "_lock", "_partitioner", "_room", "_turns")
+    `views` is what its partitioner looks into, where that is lag-aware; anything or None, and not used here.
+    """
+
+    __slots__ = ("_batches", "_cluster", "_key", "_lock", "_partitioner", "_room", "_turns", "views")
 
     def __init__(
         self,
@@ -60,8 +121,13 @@ class Router:
         last. `room` tells whether a batch takes another record of so many bytes."""
         self._cluster, self._batches, self._key, self._room = cluster, batches, key, room
         self._partitioner = partitioner
+        self.views: Any = None
         self._turns: dict[str, Turn] = {}
         self._lock = threading.Lock()  # held by nobody who waits, and never waited for
+
+    def follow(self, partitioner: Partitioner, views: Any = None) -> None:
+        """Ask another partitioner from the next batch on; turns go on."""
+        self._partitioner, self.views = partitioner, views
 
     def place(self, topic: str, size: int) -> int | None:
         """The partition for a record of so many bytes; None where the library is to choose as it always does."""

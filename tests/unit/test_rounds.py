@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from superclient.agent import rounds as rounds_module
+from superclient.agent import unhurried as unhurried_module
 from superclient.agent.heartbeat import Heartbeat
 from superclient.agent.metadata import MetadataStore
 from superclient.agent.model import Advice, Counters, Origin, Plan, ProducerRequest, State
 from superclient.agent.rounds import MAX_ATTEMPTS, Rounds
 from superclient.agent.tracker import Tracked, Tracker
+from superclient.agent.unhurried import unhurried
 from superclient.contract import Metadata
 from superclient.errors import TopicMissing, Unreachable
 from superclient.kafka.connection import Connection
@@ -306,7 +308,7 @@ def test_a_hundred_producers_are_not_gone_through_in_one_breath(monkeypatch: pyt
     for as long as all of it takes."""
     clock, breaths = [0.0], []
     time = types.SimpleNamespace(monotonic=lambda: clock[0], sleep=breaths.append)
-    monkeypatch.setattr(rounds_module, "time", time)
-    for _ in rounds_module._unhurried(range(100)):  # type: ignore[arg-type]
+    monkeypatch.setattr(unhurried_module, "time", time)
+    for _ in unhurried(range(100)):
         clock[0] += 0.0004
     assert len(breaths) == 33

@@ -26,7 +26,10 @@ def test_values_are_read() -> None:
             "SUPERSTREAM_DISABLED_LIBRARIES": "aiokafka, Kafka_Python",
             "SUPERSTREAM_DEFAULTS": "off",
             "SUPERSTREAM_DEFAULT_CODEC": "ZSTD",
-            "SUPERSTREAM_PARTITIONING": "Sticky",
+            "SUPERSTREAM_PARTITIONING": "Lag-Aware",
+            "SUPERSTREAM_CONSUMER_GROUP": " all ",
+            "SUPERSTREAM_CONSUMER_GROUPS": "orders=order-processors, a.b_c-1 = x=y,",
+            "SUPERSTREAM_LAG_INTERVAL_MS": "1000",
             "SUPERSTREAM_MODE": "Observe",
             "SUPERSTREAM_ROLLOUT_PERCENT": "12.5",
             "SUPERSTREAM_EXCLUDE_TOPICS": "audit-*, pay?",
@@ -41,7 +44,9 @@ def test_values_are_read() -> None:
         False,
         "zstd",
     )
-    assert (found.partitioning, found.mode, found.rollout_percent) == ("sticky", "observe", 12.5)
+    assert (found.partitioning, found.mode, found.rollout_percent) == ("lag-aware", "observe", 12.5)
+    assert found.consumer_groups == (("orders", "order-processors"), ("a.b_c-1", "x=y"))
+    assert (found.consumer_group, found.lag_interval_ms) == ("all", 1000)
     assert (found.exclude_topics, found.max_linger_ms) == (("audit-*", "pay?"), 200)
     assert found.allowed_codecs == ("lz4", "gzip")
 
@@ -56,6 +61,14 @@ def test_values_are_read() -> None:
         ("SUPERSTREAM_DEFAULT_CODEC", "brotli"),
         ("SUPERSTREAM_DISABLED_LIBRARIES", "pulsar"),
         ("SUPERSTREAM_PARTITIONING", "random"),
+        ("SUPERSTREAM_CONSUMER_GROUP", " "),
+        ("SUPERSTREAM_CONSUMER_GROUPS", "orders"),
+        ("SUPERSTREAM_CONSUMER_GROUPS", "orders="),
+        ("SUPERSTREAM_CONSUMER_GROUPS", "=g"),
+        ("SUPERSTREAM_CONSUMER_GROUPS", "a b=g"),
+        ("SUPERSTREAM_CONSUMER_GROUPS", "orders=g,orders=h"),
+        ("SUPERSTREAM_LAG_INTERVAL_MS", "999"),
+        ("SUPERSTREAM_LAG_INTERVAL_MS", "60001"),
         ("SUPERSTREAM_MODE", "dry-run"),
         ("SUPERSTREAM_ROLLOUT_PERCENT", "101"),
         ("SUPERSTREAM_ROLLOUT_PERCENT", "nan"),

@@ -11,9 +11,10 @@ from operator import attrgetter
 from typing import Any
 
 from superclient.agent import features, log, routing
+from superclient.agent.lag import Views
 from superclient.agent.model import Plan
 from superclient.kafka.vocabulary import PARTITIONER
-from superclient.partitioning import Sticky
+from superclient.partitioning import LagAware, Sticky
 
 ROUTER = "_superclient_router"
 """On the accumulator: the producer's routing.Router. None, or absent: as the library does."""
@@ -58,15 +59,26 @@ class Sticking:
                 return frozenset()
         return frozenset({PARTITIONER})
 
-    def apply(self, producer: Any, plan: Plan) -> None:
-        """From the next record on as the plan says; safe from any thread."""
+    def apply(self, producer: Any, plan: Plan, views: Views | None = None) -> None:
+        """From the next record on as the plan says, by the lag in these views; safe from any thread."""
         accumulator = getattr(producer, self._accumulator)
-        wanted = plan.changes.get(PARTITIONER) == routing.STICKY
-        if wanted == (getattr(accumulator, ROUTER, None) is not None):
+        wanted = plan.changes.get(PARTITIONER)
+        router: routing.Router | None = getattr(accumulator, ROUTER, None)
+        if wanted not in (routing.STICKY, routing.LAG_AWARE):
+            setattr(accumulator, ROUTER, None)
             return
-        room = self._room(accumulator)
-        router = routing.Router(producer._metadata, accumulator._batches, self._key, room, Sticky())
-        setattr(accumulator, ROUTER, router if wanted else None)
+        seen = views if wanted == routing.LAG_AWARE else None
+        if router is None:
+            room = self._room(accumulator)
+            router = routing.Router(producer._metadata, accumulator._batches, self._key, room, Sticky())
+        if seen is None:
+            if router.views is not None:
+                router.follow(Sticky())
+        elif router.views is None:
+            router.follow(LagAware(seen), seen)
+        else:
+            router.views.groups = seen.groups  # the partitioner looks into these: turns and accounts go on
+        setattr(accumulator, ROUTER, router)
 
 
 def known(library: str, producer_class: Any, module: Any) -> bool:

@@ -64,7 +64,7 @@ class AiokafkaAdapter:
     def retune(self, producer: Any, request: ProducerRequest, plan: Plan) -> bool:
         """See Adapter.retune."""
         if self._sticking is not None:
-            self._sticking.apply(producer, plan)
+            self._sticking.apply(producer, plan, pipeline.views(request, plan))
         return retune.apply(producer, self._codecs, request, plan)
 
     def release(self, producer: Any, seconds: float) -> None:

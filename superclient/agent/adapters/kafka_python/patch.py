@@ -71,7 +71,7 @@ class KafkaPythonAdapter:
             own = producer.config["linger_ms"]
             self._waits.expect(producer, (plan.changes.get(LINGER, own) - own) / 1000)
         if self._sticking is not None:
-            self._sticking.apply(producer, plan)
+            self._sticking.apply(producer, plan, pipeline.views(request, plan))
         return retune.apply(producer, self._codecs, request, plan)
 
     def release(self, producer: Any, seconds: float) -> None:
