@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Installs the real Kafka that the tests start: Java and Maven from Debian when absent, its jars from Maven Central.
+"""Installs the real Kafka and Redis that the tests start.
 
-Standard library only: it runs before anything else is installed. Running it again costs nothing.
+Java, Maven and redis-server come from Debian when absent, Kafka's jars from Maven Central. Standard library only: it
+runs before anything else is installed. Running it again costs nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ POM = ROOT / "scripts" / "kafka" / "pom.xml"
 KAFKA_VERSION = "4.3.1"
 OLD_KAFKA_VERSION = "3.9.1"  # the last one before 4.0, for the matrix
 CLASS_ARCHIVE = "classes.jsa"
-PACKAGES = {"java": "default-jre-headless", "mvn": "maven"}
+PACKAGES = {"java": "default-jre-headless", "mvn": "maven", "redis-server": "redis-server"}
 
 
 def cache_folder() -> Path:
@@ -146,6 +147,7 @@ def main() -> None:
     cache_folder().mkdir(parents=True, exist_ok=True)
     with (cache_folder() / "install.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two sessions that start together download once
+        install_commands(["redis-server"])
         for version in versions:
             jars = download_kafka(version)
             install_commands(["java"])

@@ -15,4 +15,4 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if not getattr(type(finde
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.servers.redis"]

@@ -104,6 +104,7 @@ def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBro
 
 
 _SERVERS = {"kafka", "own_kafka", "fresh_kafka", "old_kafka", "secure_kafka", "behind_proxy"}
+_SERVERS |= {"redis_server", "fresh_redis", "secure_redis"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
