@@ -19,6 +19,29 @@ _PUBLIC = {
     "deactivate": "superclient.agent.control",
     "explain": "superclient.agent.control",
     "status": "superclient.agent.control",
+    "CacheConfig": "superclient.smart.config",
+    "HealthManagerConfig": "superclient.smart.config",
+    "HealthMode": "superclient.smart.config",
+    "SmartProducerConfig": "superclient.smart.config",
+    "SmartProducer": "superclient.smart.producer",
+    "AsyncSmartProducer": "superclient.smart.async_producer",
+    "PartitionHealthMonitor": "superclient.smart.monitor",
+    "AsyncPartitionHealthMonitor": "superclient.smart.async_monitor",
+    "KafkaAdminLagCollector": "superclient.smart.collectors",
+    "LagDataCollector": "superclient.smart.collectors",
+    "CacheFactory": "superclient.smart.cache.factory",
+    "DefaultHybridCache": "superclient.smart.cache.hybrid",
+    "DefaultLocalCache": "superclient.smart.cache.memory",
+    "DefaultRemoteCache": "superclient.smart.cache.redis",
+    "CacheError": "superclient.errors",
+    "CacheTimeoutError": "superclient.errors",
+    "CacheUnavailableError": "superclient.errors",
+    "ConfigurationError": "superclient.errors",
+    "HealthCalculationError": "superclient.errors",
+    "HealthManagerError": "superclient.errors",
+    "LagDataUnavailableError": "superclient.errors",
+    "PartitionSelectionError": "superclient.errors",
+    "SmartProducerError": "superclient.errors",
 }
 
 TYPE_CHECKING = False  # typing's own flag would cost the import of typing
@@ -32,6 +55,23 @@ if TYPE_CHECKING:
     from superclient.agent.control import explain as explain
     from superclient.agent.control import status as status
     from superclient.agent.features import FeatureOff as FeatureOff
+    from superclient.errors import CacheError as CacheError
+    from superclient.errors import CacheTimeoutError as CacheTimeoutError
+    from superclient.errors import CacheUnavailableError as CacheUnavailableError
+    from superclient.errors import ConfigurationError as ConfigurationError
+    from superclient.errors import HealthCalculationError as HealthCalculationError
+    from superclient.errors import HealthManagerError as HealthManagerError
+    from superclient.errors import LagDataUnavailableError as LagDataUnavailableError
+    from superclient.errors import PartitionSelectionError as PartitionSelectionError
+    from superclient.errors import SmartProducerError as SmartProducerError
+    from superclient.smart.cache.factory import CacheFactory as CacheFactory
+    from superclient.smart.cache.hybrid import DefaultHybridCache as DefaultHybridCache
+    from superclient.smart.cache.memory import DefaultLocalCache as DefaultLocalCache
+    from superclient.smart.cache.redis import DefaultRemoteCache as DefaultRemoteCache
+    from superclient.smart.config import CacheConfig as CacheConfig
+    from superclient.smart.config import HealthManagerConfig as HealthManagerConfig
+    from superclient.smart.config import HealthMode as HealthMode
+    from superclient.smart.config import SmartProducerConfig as SmartProducerConfig
 
 _boot.activate()
 

@@ -14,9 +14,8 @@ import sys
 from importlib.util import find_spec
 
 # Asked for here, once for every module of the package: else the first of them would fail in the middle of an import,
-# with the name of a library that its reader has not heard of.
-_missing = [name for name in ("cachetools", "confluent_kafka") if name not in sys.modules and find_spec(name) is None]
-if _missing:
+# with the name of a library that its reader may not have heard of.
+if "confluent_kafka" not in sys.modules and find_spec("confluent_kafka") is None:
     raise ImportError(
-        f"superclient.smart needs {' and '.join(_missing)}: pip install 'superclient[smart]'", name=_missing[0]
+        "superclient.smart needs confluent-kafka: pip install 'superclient[smart]'", name="confluent_kafka"
     )
