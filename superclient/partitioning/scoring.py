@@ -1,13 +1,15 @@
-"""How healthy a partition's queue is, between 0 and 1: on an absolute scale, or by what is usual in its topic. Pure."""
+"""How long a partition's queue is: against a scale of the user's, or against what is usual in its topic. Pure."""
 
-from collections.abc import Mapping, Sequence
+import statistics
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Mapping
 
-FLOOR = 100
-"""Records. On the relative scale no queue up to this length is out of the ordinary: its consumer has it in one poll."""
-SPREADS = 4.0
-"""How far beyond the median, in spreads of the lower half, a queue may be and still be ordinary. Lags that are equally
-likely up to a commit interval's worth, which is what committing now and then makes of them, reach 2 spreads; for these
-this is Tukey's fence, third quartile + 1.5 × the interquartile range."""
+FLOOR, FLOOR_SECONDS = 100, 1.0
+"""On the relative scale no queue up to so many records, or what a partition of the topic gets in so many seconds, is a
+long one: a look may meet a batch that has just come."""
+MEDIANS, LEAST_MEDIANS = 3.0, 1.25
+"""Lags that rise evenly from 0 to a commit interval's worth, which is what committing now and then makes of them, reach
+twice their median; half as much again is left to chance, since a topic of a dozen partitions has a shaky median."""
 
 
 def score(lag: float, max_lag: float) -> float:
@@ -15,21 +17,34 @@ def score(lag: float, max_lag: float) -> float:
     return min(1.0, max(0.0, 1.0 - lag / max_lag))
 
 
-def ordinary(lags: Sequence[int]) -> float:
-    """The longest queue, in records, that is nothing special among these of one topic; at least FLOOR.
+def usual(lags: Collection[int], arriving: float = 0.0) -> float:
+    """The longest queue, in records, that is nothing special among these, which are all of one topic, whose partitions
+    get so many records a second.
 
-    Of the spread only the lower half is looked at: so it holds as long as fewer than half of the partitions lag, where
-    a fence of both quartiles is lost at a quarter. A topic that lags everywhere is loaded, not sick.
+    Three times the median; less where they are so much alike that one of them is an outlier before (Tukey: beyond the
+    third quartile by 1.5 times the distance of the quartiles). The median alone holds where a quarter to a half of the
+    partitions lag, which moves the quartiles; together they hold as long as fewer than half do. A topic that lags
+    everywhere is loaded, not sick: none of its queues is long.
     """
-    ordered = sorted(lags)
-    median, low = ordered[len(ordered) // 2], ordered[len(ordered) // 4]
-    if len(ordered) % 2 == 0:  # the lower of the two in the middle: two halves, one of which lags, are told apart
-        median = ordered[len(ordered) // 2 - 1]
-    return max(median + SPREADS * (median - low), FLOOR)
+    median = statistics.median(lags)
+    first, _, third = statistics.quantiles(lags, n=4, method="inclusive") if len(lags) > 1 else (median,) * 3
+    outlier = third + 1.5 * (third - first)
+    floor = max(FLOOR, FLOOR_SECONDS * arriving)
+    return max(floor, min(MEDIANS * median, max(LEAST_MEDIANS * median, outlier)))
 
 
-def scores(lags: Mapping[int, int], max_lag: float | None) -> dict[int, float]:
-    """The score of each partition of a topic; `max_lag` None is the relative scale, on which twice the longest ordinary
-    queue is as bad as can be, so that the longest ordinary one is at 0.5, the usual threshold of health."""
-    scale = max_lag if max_lag is not None else 2 * ordinary(list(lags.values()))
-    return {partition: score(lag, scale) for partition, lag in lags.items()}
+def shares(excess: Mapping[int, float], partitions: Collection[int]) -> dict[int, float]:
+    """How often the better of two is each of these partitions, relative to how often it is where all are alike (1.0).
+
+    `excess` says by how much a queue is too long: of two that are drawn at random the one with less gets the batch.
+    """
+    others = len(partitions) - 1
+    if others < 1:
+        return dict.fromkeys(partitions, 1.0)
+    ordered = sorted(excess.get(partition, 0.0) for partition in partitions)
+    return {
+        # Those that are worse, twice, and those that are alike, itself among them.
+        partition: (2 * others + 1 - bisect_left(ordered, mine) - bisect_right(ordered, mine)) / others
+        for partition in partitions
+        for mine in (excess.get(partition, 0.0),)
+    }

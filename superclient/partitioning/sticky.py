@@ -47,6 +47,10 @@ class Sticky:
             account = self._topics[topic] = _Account()
         account.add(partition, size)
 
+    def forget(self, topic: str) -> None:
+        """Begin anew with this topic: nothing was given to any of its partitions."""
+        self._topics.pop(topic, None)
+
 
 class _Account:
     """What the partitions of one topic were given, in bytes."""
