@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from superclient.partitioning.state import View
-from superclient.partitioning.sticky import MOST_TOPICS, Sticky
+from superclient.partitioning.sticky import MOST_TOPICS, Sticky, two
 
 
 class LagAware:
@@ -27,7 +27,7 @@ class LagAware:
     ) -> None:
         """`views` is read anew for each choice: the `views` of a LagState, or any other mapping that is kept fresh."""
         self._views, self._clock = views, clock
-        self._chance = chance or random.SystemRandom()
+        self._chance = chance or random.Random()
         self._sticky = Sticky(self._chance)
         self._own: dict[str, _Own] = {}
 
@@ -46,7 +46,7 @@ class LagAware:
             own = self._account(topic, view)
         if self._chance.random() < view.least:
             return self._chance.choice(available)
-        one, other = self._chance.sample(available, 2)
+        one, other = two(available, self._chance)
         return one if own.queue(one) <= own.queue(other) else other
 
     def batch_full(self, topic: str, partition: int, records: int, size: int) -> None:
