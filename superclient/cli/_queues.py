@@ -21,12 +21,17 @@ _COLOURS = {HEALTHY: "green", LAGGING: "red", RECOVERING: "yellow", NO_LEADER: "
 
 
 class Row(NamedTuple):
-    """One partition: records and offsets, score 0 to 1, its share of the records without keys; None is unknown."""
+    """One partition; None is unknown.
+
+    Offsets and lag are in records, `wait` is the seconds that a new record would wait, `score` is 0 to 1, `share` is of
+    the records without keys.
+    """
 
     partition: int
     committed: int | None
     end: int | None
     lag: int | None
+    wait: float | None
     score: float | None
     share: float
     state: str
@@ -54,8 +59,7 @@ class Topic:
         """The topic as JSON has it."""
         lag = {"total": sum(self.lags), "max": max(self.lags, default=0), "median": statistics.median(self.lags or [0])}
         rows = [
-            {**row._asdict(), "score": row.score if row.score is None else round(row.score, 4)}
-            | {"share": round(row.share, 4)}
+            {name: round(value, 4) if isinstance(value, float) else value for name, value in row._asdict().items()}
             for row in self.rows
         ]
         return {"lag": lag, "uncommitted": self.uncommitted, "partitions": rows}
@@ -113,23 +117,14 @@ class Watch:
         view = self._state.update(name, collectors.queues(offsets, self._group, name, self._reset), now)
         ends, committed = offsets.ends[name], offsets.committed.get(self._group, {}).get(name, {})
         given = shares(view)
+
+        def row(p: int) -> Row:
+            seen = view.lags.get(p), view.delays.get(p), view.scores.get(p)
+            return Row(p, committed.get(p), ends.get(p), *seen, given.get(p, 0.0), _state(view, p))
+
         # Partitions are numbered from 0 on without a gap, and none is ever taken away.
-        known = range(max([*ends, *committed, *(row.partition for row in self._rows_before(name))]) + 1)
-        return Topic(
-            name,
-            [
-                Row(
-                    p,
-                    committed.get(p),
-                    ends.get(p),
-                    view.lags.get(p),
-                    view.scores.get(p),
-                    given.get(p, 0.0),
-                    _state(view, p),
-                )
-                for p in known
-            ],
-        )
+        known = range(max([*ends, *committed, *(one.partition for one in self._rows_before(name))]) + 1)
+        return Topic(name, [row(p) for p in known])
 
     def _rows_before(self, name: str) -> Sequence[Row]:
         return self._last[name].rows if name in self._last and not self._last[name].gone else ()
@@ -147,8 +142,7 @@ def _state(view: View, partition: int) -> str:
         return NO_LEADER
     if partition not in view.healthy:
         return LAGGING
-    full = max(view.weights.get(other, 0.0) for other in view.healthy)
-    return HEALTHY if view.weights.get(partition, 0.0) >= full else RECOVERING
+    return RECOVERING if partition in view.excess or partition in view.trial else HEALTHY
 
 
 def table(topic: Topic, group: str, most: int | None = None) -> Table:
@@ -158,11 +152,12 @@ def table(topic: Topic, group: str, most: int | None = None) -> Table:
         worst = sorted(shown, key=lambda row: -1 if row.lag is None else row.lag, reverse=True)[:most]
         shown = sorted(worst, key=lambda row: row.partition)
     made = Table(title=_title(topic, group, len(shown)), title_justify="left", box=SIMPLE_HEAD, title_style="bold")
-    for heading in ("partition", "committed", "end", "lag", "score", "share"):
+    for heading in ("partition", "committed", "end", "lag", "wait", "score", "share"):
         made.add_column(heading, justify="right")
     made.add_column("state")
     for row in shown:
         cells = [str(row.partition), *(_number(value) for value in (row.committed, row.end, row.lag))]
+        cells += ["–" if row.wait is None else _duration(row.wait)]
         cells += ["–" if row.score is None else f"{row.score:.2f}", f"{row.share:.1%}"]
         style = "dim" if topic.gone else _COLOURS[row.state]
         made.add_row(*cells, Text(row.state, style))
@@ -181,6 +176,13 @@ def _title(topic: Topic, group: str, shown: int) -> Text:
 
 def _number(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def notes(topic: Topic, group: str, reset: str) -> list[str]:

@@ -31,21 +31,22 @@ examples:
 
   orders, group billing: 4 partitions, lag 9,004, largest 8,990
 
-    partition   committed        end     lag   score   share   state
-   ─────────────────────────────────────────────────────────────────────
-            0      51,200     51,207       7    1.00   32.8%   healthy
-            1      50,912     50,912       0    1.00   32.8%   healthy
-            2      42,010     51,000   8,990    0.00    1.6%   lagging
-            3      51,100     51,107       7    1.00   32.8%   healthy
+    partition   committed      end     lag    wait   score   share   state
+   ──────────────────────────────────────────────────────────────────────────
+            0      51,200   51,207       7   0.2 s    0.96   33.2%   healthy
+            1      50,912   50,912       0   0.0 s    1.00   33.2%   healthy
+            2      42,010   51,000   8,990    75 m    0.00    0.5%   lagging
+            3      51,100   51,107       7   0.3 s    0.96   33.2%   healthy
 
 columns:
   lag     records between the group's committed offset and the end of the log; it includes what the group has in hand
           and commits later. Where it has committed nothing: from where it would start (--reset).
+  wait    how long a new record waits, as fast as the group worked since the last looks; so it takes two of them
   score   1 for an empty queue down to 0; on a scale relative to the topic's own queues, or with --max-lag N
           1 - lag / N. From 0.5 on a partition is healthy.
   share   of the records without keys, what a lag-aware producer sends there; one that lags keeps a little, to prove
           itself. Without a healthy partition all get the same.
-  state   healthy, lagging, recovering (healthy again, with part of its share), no leader
+  state   healthy, lagging, recovering (healthy again, with part of its share at first), no leader
 """
 _LINES = 8  # of a screen, for each topic, that are not partitions: title, headings, notes, blank lines
 
