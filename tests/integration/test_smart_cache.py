@@ -28,6 +28,7 @@ from tests.faults import refused_port, silent_port
 from tests.servers import wait_for
 from tests.servers.redis import RedisServer, SecureRedis
 
+MATRIX = pytest.mark.matrix_full
 VALUES = [True, 0, -3, 2.5, "words", "", "ü", [1, [2]], {"a": {"b": None}}, [], {}]
 
 
@@ -317,6 +318,11 @@ def test_no_thread_stays_behind(redis_server: RedisServer, space: str, made: Any
     closed.set_nowait("k", 3)
     closed.set("k", 3)
     assert (closed.get("k"), closed.get_nowait("k")) == (None, None)
+    closed.delete("k")
+    closed.clear()
+    assert in_redis(redis_server, space) == {"k": 2}
+    with pytest.raises(CacheUnavailableError, match="closed"):
+        closed.ping()
     closed.close()
 
 
@@ -555,6 +561,39 @@ def test_never_there(space: str, made: Any, caplog: Any) -> None:
             assert len(warnings(caplog)) == 1
 
 
+def test_coming_and_going_is_told_once_a_minute(space: str, caplog: Any, monkeypatch: Any) -> None:
+    """KSP-26: a Redis that flaps fills no log, and one that stays away is told of all the same."""
+    now = [1000.0]
+    with refused_port() as port:
+        config = CacheConfig(remote_enabled=True, redis_host="127.0.0.1", redis_port=port)
+        held = RedisStore(config, space, clock=lambda: now[0])
+        for outage in range(20):
+            now[0] += 1.5 * store.RETRY
+            with pytest.raises(CacheError):
+                held.read(["k"])
+            if outage < 19:
+                with monkeypatch.context() as there:
+                    there.setattr(held, "_client", _There())
+                    now[0] += 1.5 * store.RETRY
+                    held.read([])
+        assert len(warnings(caplog)) == 1
+        now[0] += store.QUIET
+        with pytest.raises(CacheError):
+            held.read(["k"])
+        assert len(warnings(caplog)) == 2
+        held.close()
+
+
+class _There:
+    """A Redis that has an answer to nothing."""
+
+    def pipeline(self, **options: Any) -> _There:
+        return self
+
+    def execute(self, **options: Any) -> list[Any]:
+        return []
+
+
 def test_a_redis_that_refuses_writes(fresh_redis: RedisServer, space: str, made: Any, caplog: Any) -> None:
     """KSP-26: out of memory it still is read, the refusal is said once, and nothing is raised."""
     cache = made(DefaultRemoteCache, fresh_redis.config(), space)
@@ -633,6 +672,52 @@ def test_without_redis_py() -> None:
     done = run_program(environment(extras=("smart",)), WITHOUT_REDIS, env={"SUPERSTREAM_DISABLED": "true"})
     assert done.stdout.splitlines() == ["remote_enabled=True needs redis: pip install 'superclient[redis]'"] * 3
     assert done.stderr == ""
+
+
+VERSIONS = """
+    import sys, time, redis
+    from pathlib import Path
+    from superclient.smart.cache import store
+    from superclient.smart.cache.hybrid import DefaultHybridCache
+    from superclient.smart.cache.redis import DefaultRemoteCache
+    from superclient.smart.config import CacheConfig
+
+    store.TIMEOUT = 20.0
+    port, folder, space = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    files = {f"redis_ssl_{name}": folder / file for name, file in
+             (("ca_certs", "ca.pem"), ("certfile", "client.pem"), ("keyfile", "client.key"))}
+    settings = {"remote_enabled": True, "redis_host": "127.0.0.1", "redis_port": port, "redis_ssl_enabled": True}
+    config = CacheConfig(**settings, **files, redis_password="redis-secret-words")
+    one, two = DefaultRemoteCache(config, space), DefaultHybridCache(config, space)
+    one.set("k", {"a": [1]}, 50.0)
+    print(redis.__version__, two.get("k"), two.get("absent"))
+    two.set_nowait("n", 1)
+    for _ in range(600):
+        if one.get("n") == 1:
+            break
+        time.sleep(0.05)
+    print(one.get("n"))
+    one.clear()
+    print(one.get("n"))
+    for config in (CacheConfig(**settings, **files), CacheConfig(**settings, redis_password="redis-secret-words")):
+        wrong = DefaultHybridCache(config, space)
+        wrong.set("k", 1)
+        wrong._local.clear()
+        print(wrong.get("k"))
+        wrong.close()
+    one.close()
+    two.close()
+    """
+
+
+@pytest.mark.parametrize("version", ["5.0.1", pytest.param("6.4.0", marks=MATRIX), pytest.param("7.1.0", marks=MATRIX)])
+def test_versions_of_redis_py(version: str, secure_redis: SecureRedis, space: str) -> None:
+    """KSP-26: every version of redis-py that the extra allows works the same, the oldest too."""
+    python = environment(packages=[f"redis=={version}"], extras=("smart",))
+    arguments = (str(secure_redis.port), str(secure_redis.folder), space)
+    done = run_program(python, VERSIONS, *arguments, env={"SUPERSTREAM_DISABLED": "true"}, options=["-W", "error"])
+    assert done.stdout == f"{version} {{'a': [1]}} None\n1\nNone\nNone\nNone\n", done.stderr
+    assert len(done.stderr.splitlines()) == 2, "one warning each"
 
 
 def test_the_caches_keep_the_protocol(redis_server: RedisServer, space: str, made: Any) -> None:

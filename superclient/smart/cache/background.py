@@ -1,6 +1,7 @@
 """Redis without waiting: what is wanted from it and what it is to learn is done by a thread, a batch at a time."""
 
 import logging
+import sys
 import threading
 from queue import SimpleQueue
 
@@ -101,6 +102,9 @@ class Background:
                 self._start()
 
     def _start(self) -> None:
+        if sys.is_finalizing():  # a thread never gets to run any more, and Thread.start would wait for it for ever
+            self._pending.clear()
+            return
         thread = threading.Thread(target=self._run, args=(self._wakes,), name="superclient-cache", daemon=True)
         try:
             thread.start()

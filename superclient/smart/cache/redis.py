@@ -33,7 +33,6 @@ class DefaultRemoteCache:
             memory = DefaultLocalCache(CacheConfig(local_max_size=RECENT, local_ttl_seconds=self._ttl))
         self._memory = memory
         self._background = Background(self._store, self._memory, self._ttl)
-        self._closed = False
         weakref.finalize(self, self._background.end).atexit = False
 
     @property
@@ -57,8 +56,6 @@ class DefaultRemoteCache:
 
     def find(self, key: str) -> Found | None:
         """As `get`, with the time that Redis keeps the value for. What is found is in memory from then on."""
-        if self._closed:
-            return None
         try:
             found = self._store.read([key]).get(key)
         except CacheError:  # the store has said it
@@ -70,8 +67,6 @@ class DefaultRemoteCache:
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
         """See Cache.set."""
         text = encoded(value)
-        if self._closed:
-            return
         self._background.remember(key, value, ttl)
         try:
             self._store.write({key: (text, self._ttl if ttl is None else ttl)})
@@ -106,7 +101,6 @@ class DefaultRemoteCache:
 
     def close(self) -> None:
         """See Cache.close."""
-        self._closed = True
         self._background.close()
         self._memory.close()
         self._store.close()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import re
 import threading
 import time
@@ -18,9 +19,12 @@ from superclient.smart.config import CacheConfig
 log = logging.getLogger("superclient.smart.cache")
 
 TIMEOUT = 0.5
-"""Seconds that connecting, and each answer, may take: Redis is next door, or it is no cache."""
+"""Seconds that connecting, and each answer, may take: Redis is next door, or it is no cache. Looking up its name may
+take longer, if the system's resolver does."""
 RETRY, LONGEST_RETRY = 1.0, 30.0
 """Seconds after a failure, and after many, until Redis is asked again."""
+QUIET = 60.0
+"""Seconds between two warnings that Redis is away, should it come and go."""
 VERSION = 1
 """Of how values are written; another version's are a miss."""
 LONGEST_TTL = 10 * 365 * 86400.0
@@ -55,6 +59,8 @@ class RedisStore:
         self._config, self._clock = config, clock
         self._prefix = f"superclient:{namespace}:"
         self._complaints: set[str] = set()
+        self._told, self._warned = False, -math.inf  # of the outage that lasts, and when of any
+        self._closed = False
         self.anew()
         renew_in_children(self)
 
@@ -109,8 +115,10 @@ class RedisStore:
 
         Raises:
             CacheTimeoutError: no answer in time.
-            CacheUnavailableError: no connection, no rights, or the last failure was a moment ago.
+            CacheUnavailableError: no connection, no rights, the last failure was a moment ago, or this was closed.
         """
+        if self._closed:
+            raise CacheUnavailableError("the cache is closed")
         if not self._breaker.may_try():
             raise CacheUnavailableError(f"Redis at {self._where} is away")
         try:
@@ -120,7 +128,9 @@ class RedisStore:
             replies: list[Any] = pipeline.execute(raise_on_error=False)
         except Exception as problem:  # of redis-py, of the socket, of TLS, of a certificate that is not there
             raise self._failed(problem) from None
-        if self._breaker.worked():
+        self._breaker.worked()
+        if self._told:
+            self._told = False
             log.info("Redis at %s is back", self._where)
         for reply in replies:
             if isinstance(reply, Exception):
@@ -128,7 +138,8 @@ class RedisStore:
         return replies
 
     def close(self) -> None:
-        """Close the connections; raises nothing."""
+        """Close the connections for good; raises nothing."""
+        self._closed = True
         try:
             self._client.connection_pool.disconnect()
         except Exception as problem:  # a socket that is broken already
@@ -143,7 +154,9 @@ class RedisStore:
 
     def _failed(self, problem: Exception) -> CacheError:
         reason = f"Redis at {self._where}: {self._without_password(problem)}"
-        if self._breaker.failed():
+        self._breaker.failed()
+        if not self._told and self._clock() - self._warned >= QUIET:
+            self._told, self._warned = True, self._clock()
             log.warning("caching goes on without %s", reason)
         slow = isinstance(problem, (self._redis.TimeoutError, TimeoutError))
         return CacheTimeoutError(reason) if slow else CacheUnavailableError(reason)
@@ -244,18 +257,13 @@ class _Breaker:
             self._until = self._clock() + RETRY  # for the others, until this one knows
             return True
 
-    def failed(self) -> bool:
-        """It did not work; answers whether it did before."""
+    def failed(self) -> None:
+        """It did not work."""
         with self._lock:
-            first, self._broken = not self._broken, True
-            self._until = self._clock() + next(self._delays)
-            return first
+            self._broken, self._until = True, self._clock() + next(self._delays)
 
-    def worked(self) -> bool:
-        """It worked; answers whether it had not before."""
-        if not self._broken:
-            return False
-        with self._lock:
-            again, self._broken = self._broken, False
-            self._delays = _backoff.delays(RETRY, LONGEST_RETRY, jitter=0.2)
-            return again
+    def worked(self) -> None:
+        """It worked."""
+        if self._broken:
+            with self._lock:
+                self._broken, self._delays = False, _backoff.delays(RETRY, LONGEST_RETRY, jitter=0.2)
