@@ -20,6 +20,7 @@ BATCH = 200
 PATIENCE = 1.0
 """Seconds that `close` waits for what is on its way."""
 
+_PLAIN = frozenset((int, str, bool, float))
 _Write = tuple[Value, float]
 
 
@@ -57,13 +58,13 @@ class Background:
 
     def set(self, key: str, value: Value, ttl: float | None) -> None:
         """See Cache.set_nowait."""
-        encoded(value)  # a TypeError is for whoever gave the value, not for the thread
+        if type(value) not in _PLAIN:
+            encoded(value)  # a TypeError is for whoever gave the value, not for the thread
         self.remember(key, value, ttl)
         self._offer(key, (value, self._ttl if ttl is None else ttl))
 
     def remember(self, key: str, value: Value, ttl: float | None) -> None:
         """Set it in memory, where it counts no longer than in the store."""
-        self.forget(key)
         store_ttl = self._ttl if ttl is None else ttl
         self._memory.set(key, value, min(self._memory.ttl, store_ttl), store_ttl=store_ttl)
 

@@ -67,6 +67,7 @@ class DefaultRemoteCache:
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
         """See Cache.set."""
         text = encoded(value)
+        self._background.forget(key)
         self._background.remember(key, value, ttl)
         try:
             self._store.write({key: (text, self._ttl if ttl is None else ttl)})
