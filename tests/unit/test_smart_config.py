@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from superclient.errors import (
 )
 from superclient.smart.config import CacheConfig, HealthManagerConfig, SmartProducerConfig
 
+ROOT = Path(__file__).resolve().parents[2]
 KAFKA = {"bootstrap.servers": "a:1"}
 HEALTH_DEFAULTS = {
     "consumer_group": None,
@@ -60,6 +62,18 @@ def test_defaults_as_documented() -> None:
     assert dataclasses.asdict(CacheConfig()) == CACHE_DEFAULTS
     plain = SmartProducerConfig(KAFKA, ["t"])
     assert (plain.smart_enabled, plain.key_stickiness, plain.cache) == (True, True, CacheConfig())
+
+
+def test_the_documentation_has_every_cache_option() -> None:
+    """KSP-15: docs/smart-caches.md lists each option, with the default of the code."""
+    rows = [line.split(" | ") for line in (ROOT / "docs/smart-caches.md").read_text().splitlines() if line[:3] == "| `"]
+    documented = {}
+    for names, defaults, *_ in rows:
+        values = defaults.split(", ")
+        listed = re.findall(r"`(\w+)`", names)
+        documented.update(zip(listed, values * len(listed) if len(values) == 1 else values, strict=False))
+    for name, default in CACHE_DEFAULTS.items():
+        assert documented[name].strip('"') == (f"{default:g}" if type(default) is float else str(default)), name
 
 
 def test_a_group_alone_turns_monitoring_on() -> None:
