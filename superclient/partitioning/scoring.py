@@ -4,9 +4,8 @@ import statistics
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping
 
-FLOOR, FLOOR_SECONDS = 100, 1.0
-"""On the relative scale no queue up to so many records, or what a partition of the topic gets in so many seconds, is a
-long one: a look may meet a batch that has just come."""
+FLOOR = 100
+"""Records. On the relative scale no queue up to this length is long: a look may meet a batch that has just come."""
 MEDIANS, LEAST_MEDIANS = 3.0, 1.25
 """Lags that rise evenly from 0 to a commit interval's worth, which is what committing now and then makes of them, reach
 twice their median; half as much again is left to chance, since a topic of a dozen partitions has a shaky median."""
@@ -17,9 +16,8 @@ def score(lag: float, max_lag: float) -> float:
     return min(1.0, max(0.0, 1.0 - lag / max_lag))
 
 
-def usual(lags: Collection[int], arriving: float = 0.0) -> float:
-    """The longest queue, in records, that is nothing special among these, which are all of one topic, whose partitions
-    get so many records a second.
+def usual(lags: Collection[int], floor: float = FLOOR) -> float:
+    """The longest queue, in records, that is nothing special among these, which are all of one topic; at least `floor`.
 
     Three times the median; less where they are so much alike that one of them is an outlier before (Tukey: beyond the
     third quartile by 1.5 times the distance of the quartiles). The median alone holds where a quarter to a half of the
@@ -29,7 +27,6 @@ def usual(lags: Collection[int], arriving: float = 0.0) -> float:
     median = statistics.median(lags)
     first, _, third = statistics.quantiles(lags, n=4, method="inclusive") if len(lags) > 1 else (median,) * 3
     outlier = third + 1.5 * (third - first)
-    floor = max(FLOOR, FLOOR_SECONDS * arriving)
     return max(floor, min(MEDIANS * median, max(LEAST_MEDIANS * median, outlier)))
 
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from superclient.partitioning import scoring
 
 TRIAL = (0.25, 0.5)  # of its share, in the first and second view after a queue was too long
+FIRST_FLOOR = 10.0 * scoring.FLOOR  # records, as long as it is not known how many come in a second
+BATCHING = 1.0  # seconds within which batches that come at once are worked off
 SMOOTHING = 0.5  # of rates: how much the newest interval counts, since groups commit now and then
 
 
@@ -88,7 +90,7 @@ class LagState:
         lags = {partition: max(0, queue.lag) for partition, queue in queues.items()}
         flow = self._flows.setdefault(topic, _Flow())
         flow.take(queues, now)
-        scores, excess = self._judged(lags, before, flow.arriving)
+        scores, excess = self._judged(lags, before, flow.passing)
         healthy = frozenset(partition for partition, each in scores.items() if each >= self.rules.threshold)
         trial = _on_trial(before, excess, lags) if before is not None and self.rules.probation else {}
         view = View(
@@ -113,11 +115,11 @@ class LagState:
         self._flows.pop(topic, None)
 
     def _judged(
-        self, lags: Mapping[int, int], before: View | None, arriving: float
+        self, lags: Mapping[int, int], before: View | None, floor: float
     ) -> tuple[dict[int, float], dict[int, float]]:
         """Scores, and by how much queues are too long."""
         rules = self.rules
-        scale = rules.max_lag if rules.max_lag is not None else 2 * scoring.usual(lags.values() or [0], arriving)
+        scale = rules.max_lag if rules.max_lag is not None else 2 * scoring.usual(lags.values() or [0], floor)
         limit = (1 - rules.threshold) * scale
         excess = {}
         for partition, lag in lags.items():
@@ -156,10 +158,13 @@ def _switches(before: View, healthy: frozenset[int], lags: Mapping[int, int]) ->
 class _Flow:
     """How fast a topic's partitions are filled and worked off, in records a second, over the last refreshes."""
 
-    __slots__ = ("_at", "_drains", "_last", "arriving")
+    __slots__ = ("_arriving", "_at", "_drains", "_last", "passing")
 
     def __init__(self) -> None:
-        self.arriving = 0.0  # a partition, on average
+        self.passing: float = scoring.FLOOR
+        """Records: a queue that is gone before anybody could do something about it is not a long one. What a partition
+        gets, on average, in half the time between two looks and a second; FIRST_FLOOR until there were two."""
+        self._arriving: float | None = None
         self._at = 0.0
         self._last: dict[int, tuple[int, int]] = {}  # partition → log end offset, committed offset
         self._drains: dict[int, float] = {}
@@ -168,12 +173,15 @@ class _Flow:
         """Note how far the producers and the group have come in each partition."""
         found = {partition: (queue.end, queue.end - queue.lag) for partition, queue in queues.items() if queue.end}
         span, known = now - self._at, found.keys() & self._last.keys()
+        if found and self._arriving is None:
+            self.passing = FIRST_FLOOR
         if span > 0 and known:
             came = sum(max(0, found[partition][0] - self._last[partition][0]) for partition in known)
-            self.arriving = _smooth(self.arriving, came / len(known) / span)
+            self._arriving = _smooth(self._arriving, came / len(known) / span)
+            self.passing = max(scoring.FLOOR, self._arriving * (span / 2 + BATCHING))
             for partition in known:
                 rate = max(0, found[partition][1] - self._last[partition][1]) / span
-                self._drains[partition] = _smooth(self._drains.get(partition, rate), rate)
+                self._drains[partition] = _smooth(self._drains.get(partition), rate)
         self._drains = {partition: rate for partition, rate in self._drains.items() if partition in found}
         self._last, self._at = found, now
 
@@ -186,5 +194,5 @@ class _Flow:
         return self._drains.get(partition, 0.0) > 0
 
 
-def _smooth(last: float, now: float) -> float:
-    return last + SMOOTHING * (now - last)
+def _smooth(last: float | None, now: float) -> float:
+    return now if last is None else last + SMOOTHING * (now - last)

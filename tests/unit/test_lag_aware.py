@@ -70,6 +70,20 @@ def test_the_relative_scale_holds_until_half_of_the_partitions_lag() -> None:
     assert set(LagState().update(TOPIC, third, 0.0).excess) == {0, 1, 2, 3}
 
 
+def test_a_queue_that_is_gone_before_anybody_could_act_is_not_long() -> None:
+    """LAG-3: batches that have just come, at 1,000 records a second and looks that are 10 s apart, are no reason."""
+    state = LagState()
+    ends = {partition: 0 for partition in TWELVE}
+    for second in (0, 10, 20):
+        ends = {partition: 1000 * second for partition in TWELVE}
+        state.update(TOPIC, {partition: Queue(5, end) for partition, end in ends.items()}, float(second))
+    ends = {partition: 30_000 for partition in TWELVE}
+    burst = {partition: Queue(5_900 if partition == 0 else 5, end) for partition, end in ends.items()}
+    assert not state.update(TOPIC, burst, 30.0).excess
+    longer = {partition: Queue(6_100 if partition == 0 else 5, end + 10_000) for partition, end in ends.items()}
+    assert set(state.update(TOPIC, longer, 40.0).excess) == {0}
+
+
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=50))
 def test_the_usual_queue_is_never_shorter_than_the_median(lags: list[int]) -> None:
     """LAG-3: so that at least half of a topic's partitions are healthy, whatever their lags are."""

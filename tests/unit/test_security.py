@@ -204,8 +204,8 @@ class TestTokenProviderOfALoop:
                 return {"extension": "yes"}
 
         async def program():
-            loop = asyncio.get_running_loop()
-            bridged = aiokafka._provider(Provider(), loop)
+            loop, provider = asyncio.get_running_loop(), Provider()
+            bridged = aiokafka._provider(security.connection("aiokafka", {"sasl_oauth_token_provider": provider}, loop))
             token = await asyncio.to_thread(lambda: asyncio.run(bridged.token()))
             assert (token, bridged.extensions()) == ("token", {"extension": "yes"})
             assert asked_on == [loop]
