@@ -64,14 +64,19 @@ if TYPE_CHECKING:
     from superclient.errors import LagDataUnavailableError as LagDataUnavailableError
     from superclient.errors import PartitionSelectionError as PartitionSelectionError
     from superclient.errors import SmartProducerError as SmartProducerError
+    from superclient.smart.async_monitor import AsyncPartitionHealthMonitor as AsyncPartitionHealthMonitor
     from superclient.smart.cache.factory import CacheFactory as CacheFactory
     from superclient.smart.cache.hybrid import DefaultHybridCache as DefaultHybridCache
     from superclient.smart.cache.memory import DefaultLocalCache as DefaultLocalCache
     from superclient.smart.cache.redis import DefaultRemoteCache as DefaultRemoteCache
+    from superclient.smart.collectors import KafkaAdminLagCollector as KafkaAdminLagCollector
+    from superclient.smart.collectors import LagDataCollector as LagDataCollector
     from superclient.smart.config import CacheConfig as CacheConfig
     from superclient.smart.config import HealthManagerConfig as HealthManagerConfig
     from superclient.smart.config import HealthMode as HealthMode
     from superclient.smart.config import SmartProducerConfig as SmartProducerConfig
+    from superclient.smart.monitor import PartitionHealthMonitor as PartitionHealthMonitor
+    from superclient.smart.producer import SmartProducer as SmartProducer
 
 _boot.activate()
 
