@@ -73,11 +73,11 @@ def test_the_relative_scale_holds_until_half_of_the_partitions_lag() -> None:
 def test_a_queue_that_is_gone_before_anybody_could_act_is_not_long() -> None:
     """LAG-3: batches that have just come, at 1,000 records a second and looks that are 10 s apart, are no reason."""
     state = LagState()
-    ends = {partition: 0 for partition in TWELVE}
+    ends = dict.fromkeys(TWELVE, 0)
     for second in (0, 10, 20):
-        ends = {partition: 1000 * second for partition in TWELVE}
+        ends = dict.fromkeys(TWELVE, 1000 * second)
         state.update(TOPIC, {partition: Queue(5, end) for partition, end in ends.items()}, float(second))
-    ends = {partition: 30_000 for partition in TWELVE}
+    ends = dict.fromkeys(TWELVE, 30000)
     burst = {partition: Queue(5_900 if partition == 0 else 5, end) for partition, end in ends.items()}
     assert not state.update(TOPIC, burst, 30.0).excess
     longer = {partition: Queue(6_100 if partition == 0 else 5, end + 10_000) for partition, end in ends.items()}
