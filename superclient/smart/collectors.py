@@ -1,10 +1,13 @@
 """Where a monitor's lags come from: the user's own collector, or the one that asks Kafka."""
 
+import _thread
 import inspect
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Awaitable, Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol, cast, runtime_checkable
 
 from superclient.errors import ClusterError, ConfigurationError, HealthCalculationError, LagDataUnavailableError
@@ -92,6 +95,8 @@ class KafkaAdminLagCollector:
         self._reading = threading.Lock()  # a reader is for one thread at a time
         self._pid = os.getpid()
         self._works = True
+        self._finalizer = weakref.finalize(self, _close_elsewhere, None, self._pid)
+        self._finalizer.atexit = False
 
     def get_lag_data(self, topic: str) -> dict[int, int]:
         """Partition → lag in records, of the partitions that have a leader.
@@ -154,6 +159,9 @@ class KafkaAdminLagCollector:
     def _opened(self) -> OffsetsReader:
         if self._reader is None:
             self._reader = cast(OffsetsReader, face("confluent-kafka").offsets_reader(self.connection))
+            self._finalizer.detach()
+            self._finalizer = weakref.finalize(self, _close_elsewhere, self._reader, os.getpid())
+            self._finalizer.atexit = False
         return self._reader
 
     def _abandon(self) -> None:
@@ -176,6 +184,14 @@ def for_group(group: str, kafka_config: Mapping[str, Any], timeout: float) -> Ka
         raise ConfigurationError("kafka_config must have bootstrap.servers")
     others = {name: value for name, value in kafka_config.items() if name not in (*names, "auto.offset.reset")}
     return KafkaAdminLagCollector(servers[-1], group, timeout, **others)
+
+
+def _close_elsewhere(reader: OffsetsReader | None, pid: int) -> None:
+    """Close what a collector that was dropped left open; the garbage collector, which calls this, waits for nothing."""
+    if reader is not None and pid == os.getpid():
+        # Not a threading.Thread: starting one takes locks that this very thread may hold.
+        with suppress(RuntimeError):  # the interpreter is ending
+            _thread.start_new_thread(reader.close, ())
 
 
 def _dotted(name: str) -> str:

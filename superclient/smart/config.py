@@ -38,9 +38,9 @@ class HealthManagerConfig:
         refresh_interval: seconds between two looks.
         max_lag_for_health: records of lag at which the score is 0.
         timeout_seconds: how long one look may take.
-        cache_enabled: whether what was seen is used between and after looks that fail.
-        cache_max_size: partitions of which something is remembered, at most.
-        cache_ttl_seconds: for how long what was seen counts when nothing new comes.
+        cache_enabled: whether what was seen still counts after a look that fails.
+        cache_max_size: topics that are watched, at most, beside those that were named: producers may meet others.
+        cache_ttl_seconds: for how long what was seen counts while nothing new comes; within two to five intervals.
     """
 
     consumer_group: str | None = None

@@ -36,7 +36,8 @@ class Board:
         self, cache: CacheConfig, cluster: Connection, group: str, wall: Callable[[], float] = time.time
     ) -> None:
         self._prefix = f"{quote(','.join(cluster.bootstrap), safe=',:')}|{quote(group, safe='')}|"
-        self._store = RedisStore(cache, "health")
+        self._cache = cache
+        self._store: RedisStore | None = RedisStore(cache, "health")
         self._wall = wall
 
     def read(self, topics: Collection[str]) -> dict[str, Published]:
@@ -46,7 +47,7 @@ class Board:
             CacheError: Redis is away.
         """
         names = {self._prefix + topic: topic for topic in topics}
-        found = self._store.read(list(names)).items()
+        found = self._opened().read(list(names)).items()
         parsed = {names[name]: parse(each.value, each.remaining, self._wall()) for name, each in found}
         return {topic: each for topic, each in parsed.items() if each is not None}
 
@@ -64,7 +65,7 @@ class Board:
             if queues
         }
         if values:
-            self._store.write(values)
+            self._opened().write(values)
 
     def look(self, look: Look) -> Outcome:
         """What a look brings; nothing where Redis is away, which the store has told already."""
@@ -74,8 +75,16 @@ class Board:
             return Outcome()
 
     def close(self) -> None:
-        """Let go of the connections."""
-        self._store.close()
+        """Let go of the connections; the next to use the board connects anew."""
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    def _opened(self) -> RedisStore:
+        store = self._store
+        if store is None:
+            store = self._store = RedisStore(self._cache, "health")
+        return store
 
 
 def _value(queues: Mapping[int, Queue], max_lag: float, now: float, lasts: float) -> Value:
