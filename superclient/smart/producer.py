@@ -116,13 +116,16 @@ class SmartProducer(Producer):
                     if callback is None and on_delivery is None and headers is None and timestamp == 0:
                         Producer.produce(self, topic, value, key, chosen)
                     else:
-                        Producer.produce(self, topic, value, key, chosen, callback, on_delivery, timestamp, headers)
+                        # One name for the callback: where both are given, the library takes the first, be it None.
+                        callback = on_delivery if callback is None else callback
+                        Producer.produce(self, topic, value, key, chosen, callback, None, timestamp, headers)
                     return
                 except KafkaException as error:
                     if error.args[0].code() != _UNKNOWN_PARTITION:
                         raise
                 self._missing(topic, key)
-        Producer.produce(self, topic, value, key, partition, callback, on_delivery, timestamp, headers)
+        callback = on_delivery if callback is None else callback
+        Producer.produce(self, topic, value, key, partition, callback, None, timestamp, headers)
 
     def _placed(self, topic: Any, value: Any, key: Any) -> int:
         """The same at length; UNPLACED for what is no record, of which the library says what is wrong with it."""
@@ -144,20 +147,16 @@ class SmartProducer(Producer):
     if hasattr(Producer, "produce_batch"):
 
         def produce_batch(self, topic: str, messages: Any, partition: int = -1, *args: Any, **kwargs: Any) -> Any:
-            """As `confluent_kafka.Producer.produce_batch`; while it runs, the messages hold their partitions."""
-            placed = []
-            try:
-                if self._choice is not None and partition == -1 and isinstance(messages, list):
-                    for message in messages:
-                        if isinstance(message, dict) and "partition" not in message:
-                            chosen = self._placed(topic, message.get("value"), message.get("key"))
-                            if chosen >= 0:
-                                message["partition"] = chosen
-                                placed.append(message)
-                return super().produce_batch(topic, messages, partition, *args, **kwargs)
-            finally:
-                for message in placed:
-                    message.pop("partition", None)
+            """As `confluent_kafka.Producer.produce_batch`, once for each partition that was chosen for some of them."""
+            if self._choice is None or partition != -1 or not isinstance(messages, list):
+                return Producer.produce_batch(self, topic, messages, partition, *args, **kwargs)
+            chosen: dict[int, list[Any]] = {UNPLACED: []}  # the first, because it has those that are no messages
+            for each in messages:
+                place = UNPLACED
+                if isinstance(each, dict) and "partition" not in each:
+                    place = self._placed(topic, each.get("value"), each.get("key"))
+                chosen.setdefault(place, []).append(each)
+            return sum([Producer.produce_batch(self, topic, some, at, *args, **kwargs) for at, some in chosen.items()])
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """Flush, close, and end the monitor. Before confluent-kafka 2.13, which has no `close`, it only flushes."""
