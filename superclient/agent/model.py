@@ -6,7 +6,7 @@ All but Counters are frozen; Counters is written by a library's own sending thre
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
@@ -165,7 +165,8 @@ class NodeCounters:
 class Counters:
     """What one producer has done since it was made; `topics` doubles as the list of topics it was seen to write.
 
-    `counted` is False as long as the library has told nothing: then figures are absent. `source` is an adapter's own,
+    `noted` are further topics, seen and not counted yet. `counted` is False as long as the library has told nothing:
+    then figures are absent. `source` is an adapter's own,
     where counting is deferred to its `refresh`.
     """
 
@@ -175,6 +176,7 @@ class Counters:
     errors: int = 0
     started: float = field(default_factory=time.time)
     counted: bool = True
+    noted: Collection[str] = ()
     source: object | None = field(default=None, repr=False, compare=False)
 
     @property

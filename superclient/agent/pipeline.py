@@ -155,7 +155,8 @@ class Story:
         request = self._request(producer)
         tracked = Tracked(self.adapter, request, built or _planned(request, frozenset(), advice))
         self.adapter.attach(producer, tracked.counters)
-        tracked.applied = built is not None or self.adapter.retune(producer, request, tracked.plan)
+        held = self.adapter.retune(producer, request, tracked.plan)  # built with it or not: partitioning is live
+        tracked.applied = built is not None or held
         if tracked.applied:
             agent().checks.begin(tracked)
         _say(tracked)

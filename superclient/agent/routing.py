@@ -7,6 +7,7 @@ lost. Whether that batch is still there is read off the library's own queues eac
 """
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ DEFAULT, STICKY, LAG_AWARE = "default", "sticky", "lag-aware"
 STICKS_BY_ITSELF = ("confluent-kafka",)
 MOST_TOPICS = 1000
 _TOLD = 3  # topics that a reason names
+_TRIES = 4  # to meet one of those that are free
 
 
 def routed(
@@ -177,7 +179,7 @@ class Router:
             tails = {partition: self._tail(self._key(topic, partition)) for partition in sorted(available)}
             # Where the sender cannot keep up, what it has no batch of yet goes before what it has one too many of.
             free = [partition for partition, tail in tails.items() if tail is None or self._room(tail, size)]
-            partition = self._partitioner.choose(topic, free or list(tails))
+            partition = self._choice(topic, free, list(tails))
             if len(self._turns) >= MOST_TOPICS:
                 self._turns.clear()
             before = None if partition in free else tails[partition]
@@ -185,3 +187,15 @@ class Router:
             return partition
         finally:
             self._lock.release()
+
+    def _choice(self, topic: str, free: list[int], every: list[int]) -> int:
+        """The next partition: one that is free, unless only partitions are that lag."""
+        view = self.views.get(topic) if self.views is not None else None
+        if view is None or not view.excess or time.monotonic() >= view.until:
+            return self._partitioner.choose(topic, free or every)
+        better = [partition for partition in free if partition not in view.excess]
+        for _ in range(_TRIES):
+            partition = self._partitioner.choose(topic, every)
+            if partition in free or not better:
+                break
+        return partition

@@ -66,7 +66,7 @@ class Tracked:
 
     def topics(self, configured: tuple[str, ...] = ()) -> frozenset[str]:
         """The topics it is seen to write, and those it is said to write."""
-        return frozenset(configured).union(list(self.counters.topics))
+        return frozenset(configured).union(list(self.counters.topics), list(self.counters.noted))
 
 
 def _nobody() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from superclient.agent import pipeline
-from superclient.agent.adapters.confluent import dropped
+from superclient.agent.adapters.confluent import dropped, steering
 from superclient.agent.adapters.confluent.handles import ATTRIBUTE, Family, Handles
 from superclient.agent.adapters.confluent.live import Live
 from superclient.agent.adapters.frames import unseen
@@ -53,6 +53,8 @@ def make(family: Family, construct: Construct, late: bool) -> Any:
         public = family.plain = type("Producer", (family.bare,), {**names, "__slots__": _slots(family.bare)})
     family.public = public
     family.unused = _variant(family, {name: _unused(family, name) for name in family.methods})
+    produce = _like(family.bare, "produce", steering.method(family.bare.produce))
+    family.steered, family.base = _variant(family, {"produce": produce}), _base(family, produce)
     family.watched = _variant(family, {name: _watched(family, name) for name in family.methods if "produce" in name})
     return public
 
@@ -74,6 +76,23 @@ def _variant(family: Family, methods: dict[str, Any]) -> Any:
     return type("Producer", (family.plain,), {**_likeness(family.bare), "__slots__": (), **methods})
 
 
+def _base(family: Family, produce: Callable[..., Any]) -> Any:
+    return type("Producer", (family.public,), {**_likeness(family.bare), "__slots__": (), "produce": produce})
+
+
+def steer(family: Family, kind: Any) -> None:
+    """Let `super().produce(…)` of a program's own subclass come by what steers; for the first one of it that is to be.
+
+    Its bases change, and not `public`: other classes' producers, and those of no subclass, keep the C method.
+    """
+    if kind in (family.plain, family.unused, family.watched, family.steered):
+        return
+    for derived in kind.__mro__:
+        if family.public in derived.__bases__ and derived is not family.base:
+            bases = derived.__bases__
+            derived.__bases__ = tuple(family.base if base is family.public else base for base in bases)
+
+
 def _like(bare: Any, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     method.__name__, method.__qualname__ = name, f"{bare.__qualname__}.{name}"
     method.__module__, method.__doc__ = bare.__module__, getattr(getattr(bare, name, None), "__doc__", None)
@@ -93,7 +112,7 @@ def _names(family: Family, construct: Construct) -> dict[str, Any]:
 
     def reduce_ex(self: Any, protocol: Any) -> Any:
         # The library's message has the name of its C type in it.
-        if type(self) in (family.plain, family.unused, family.watched):
+        if type(self) in (family.plain, family.unused, family.watched, family.steered):
             raise TypeError(f"cannot pickle '{bare.__module__}.{bare.__qualname__}' object")
         return object.__reduce_ex__(self, protocol)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from superclient import redact
 from superclient.agent.optimizer import number
-from superclient.kafka.vocabulary import canonical_name, native_names
+from superclient.kafka.vocabulary import PARTITIONER, canonical_name, native_names
 
 LIBRARY = "confluent-kafka"
 NESTED = "default.topic.config"
@@ -35,6 +35,11 @@ def canonical(settings: Mapping[str, Any]) -> dict[str, object]:
     for name, value in flat(settings).items():
         found[canonical_name(LIBRARY, str(name))] = value
     return redact.reportable(found)
+
+
+def settable(changes: Mapping[str, int | str]) -> dict[str, int | str]:
+    """Of a plan's changes those that are settings of a handle's; partitioning is not."""
+    return {name: value for name, value in changes.items() if name != PARTITIONER}
 
 
 def changed(settings: Mapping[str, Any], changes: Mapping[str, int | str]) -> dict[str, Any]:

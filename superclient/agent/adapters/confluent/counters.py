@@ -33,13 +33,14 @@ class Ledger:
         self.emissions: list[Emissions] = []
         self.again = math.inf  # see model.Counters.again
         self.topics: list[str] = []
+        self.noted: dict[str, float] = {}  # topic → when its first record was seen, where records are looked at
 
     def post(self, into: Counters) -> None:
         """Bring the counters up to date; on the heartbeat's thread alone."""
         for emissions in list(self.emissions):
             if emissions.parse(into):
                 into.counted = True
-        self.topics = list(into.topics)
+        self.topics, into.noted = list(into.topics), self.noted
 
 
 class Emissions:

@@ -8,14 +8,17 @@ class whose methods take a lock (see `classes`), and whoever took a bound method
 
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from superclient.agent import log
 from superclient.agent.adapters.confluent import conf
 from superclient.agent.adapters.confluent.counters import Ledger
 from superclient.agent.adapters.confluent.making import Making
 from superclient.agent.adapters.confluent.native import Native
+
+if TYPE_CHECKING:
+    from superclient.agent.adapters.confluent.steering import Steer
 
 ATTRIBUTE = "_superclient"
 UNSERVED = 3  # emissions that a program may leave in the queue before they stop
@@ -33,6 +36,8 @@ class Family:
         self.plain: Any = None  # the exact class of what the program makes of `Producer` itself
         self.unused: Any = None  # the same until it produces, where its plan is still to come
         self.watched: Any = None  # the same while its `produce` waits for an exchange
+        self.steered: Any = None  # the same while its records without a key are steered
+        self.base: Any = None  # what a program's own subclass has for `public` once one of its producers is steered
         self.methods = tuple(name for name in vars(bare) if not name.startswith("_") and name != "close")
 
 
@@ -53,6 +58,8 @@ class Handles:
         self._watched_since = 0.0
         self._refused = False
         self._closable = False  # the first handle was left, and nobody can hold a C method of it
+        self.steer: Steer | None = None
+        self.call: Callable[..., Any] | None = None  # the C method, where the producer is not in its first handle
 
     def target(self, producer: Any) -> Any:
         """The object that the constructor is to make a handle of."""
@@ -114,7 +121,11 @@ class Handles:
                 self._watch(producer, False)
             elif time.monotonic() - self._watched_since > SETTLING:
                 self._exchange(producer, self.making.changes, statistics=False)
-        elif kind is family.plain and ignored and self._messages(self.inner or producer, self.making) == 0:
+        elif (
+            kind in (family.plain, family.steered)
+            and ignored
+            and self._messages(self.inner or producer, self.making) == 0
+        ):
             self._watch(producer, True)
 
     def _watch(self, producer: Any, on: bool) -> None:
@@ -125,7 +136,10 @@ class Handles:
                         producer.__dict__.pop(name, None)
                         if not on:
                             producer.__dict__[name] = getattr(self.inner, name)
-            producer.__class__ = self.family.watched if on else self.family.plain
+            if on:
+                producer.__class__ = self.family.watched
+            else:
+                self._rest(producer)
             self._watched_since = time.monotonic()
 
     def _exchange(self, producer: Any, changes: Mapping[str, int | str], statistics: bool) -> bool:
@@ -143,9 +157,9 @@ class Handles:
             producer.__dict__.update({name: getattr(inner, name) for name in self.family.methods})
             self._closable = self._closable or kind is self.family.unused
             left, self.inner, self.making.retired = self.inner, inner, True
-            self.making = making
+            self.making, self.call = making, inner.produce
             self._keep()
-            producer.__class__ = self.family.plain
+            self._rest(producer)
         del left  # ends here, outside the lock, unless the program holds one of its methods
         self._tidy(producer)
         return True
@@ -159,7 +173,25 @@ class Handles:
         """The program uses or closes the producer: it stays with the handle that it has."""
         with self.lock:
             if type(producer) is self.family.unused:
-                producer.__class__ = self.family.plain
+                self._rest(producer)
+
+    def follow(self, producer: Any, steer: "Steer | None") -> None:
+        """Steer the producer's records from now on, or not; what is unused or watched comes to it afterwards."""
+        with self.lock:
+            before, self.steer = self.steer, steer
+            if (before is None) != (steer is None) and type(producer) in (self.family.plain, self.family.steered):
+                self._rest(producer)
+
+    def _rest(self, producer: Any) -> None:
+        """The class in which a producer stays; in between, a `produce` on another thread finds either way."""
+        if self.steer is not None:
+            producer.__class__ = self.family.steered
+            if self.inner is not None:
+                producer.__dict__.pop("produce", None)
+            return
+        if self.inner is not None:
+            producer.__dict__["produce"] = self.inner.produce
+        producer.__class__ = self.family.plain
 
     def closing(self) -> None:
         """No exchange any more."""

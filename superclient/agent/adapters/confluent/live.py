@@ -19,7 +19,7 @@ from operator import eq, not_
 from typing import Any, NamedTuple
 
 from superclient.agent import log, pipeline
-from superclient.agent.adapters.confluent import conf
+from superclient.agent.adapters.confluent import conf, steering
 from superclient.agent.adapters.confluent.coming import Next
 from superclient.agent.adapters.confluent.counters import Ledger
 from superclient.agent.adapters.confluent.handles import ATTRIBUTE, UNSERVED, Family
@@ -56,6 +56,8 @@ class Live:
         self.ledger = Ledger(producer)
         self.making = Making(settings, changes, exchangeable=True, statistics=True, marked=True)
         self.cell = partial(family.bare.__new__(family.bare).produce)
+        self.call = self.cell
+        self.steer: steering.Steer | None = None
         self._poll = self.inner.poll
         self.next: Next | None = None
         self._left: deque[Left] = deque()
@@ -77,6 +79,12 @@ class Live:
         object.__setattr__(producer, ATTRIBUTE, self)  # past what a subclass may make of setting attributes
         if type(producer) is self.family.plain:
             producer.__dict__.update(produce=self.cell, poll=self.poll)  # which know nothing of the producer: no cycle
+
+    def follow(self, producer: Any, steer: "steering.Steer | None") -> None:
+        """See Handles.follow."""
+        self.steer = steer
+        if type(producer) is self.family.plain:
+            producer.__dict__["produce"] = self.cell if steer is None else steering.function(steer, self.cell)
 
     @property
     def inner(self) -> Any:

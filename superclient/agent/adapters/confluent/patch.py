@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from superclient.agent import pipeline
-from superclient.agent.adapters.confluent import classes, conf, dropped
+from superclient.agent.adapters.confluent import classes, conf, dropped, steering
 from superclient.agent.adapters.confluent.conf import LIBRARY
 from superclient.agent.adapters.confluent.handles import Family, Handles
 from superclient.agent.adapters.confluent.live import Live
@@ -20,7 +20,7 @@ from superclient.agent.adapters.confluent.native import Native
 from superclient.agent.guard import guarded
 from superclient.agent.model import Counters, Plan, ProducerRequest, State
 from superclient.kafka.connection import Connection
-from superclient.kafka.vocabulary import TUNABLE
+from superclient.kafka.vocabulary import PARTITIONER, TUNABLE
 
 # What the constructor of librdkafka takes: one range for all codecs, which gzip's own is narrower than.
 LEVELS = {"gzip": (-1, 9), "lz4": (-1, 12), "zstd": (-1, 12)}
@@ -47,14 +47,19 @@ class ConfluentAdapter:
             written=conf.canonical(written),
             defaults=defaults,
             codecs=self._native.codecs,
-            tunable=frozenset(TUNABLE),
+            tunable=frozenset((*TUNABLE, PARTITIONER) if steering.steerable(written, defaults) else TUNABLE),
             levels=LEVELS,
         )
 
     def retune(self, producer: Any, request: ProducerRequest, plan: Plan) -> bool:
         """See Adapter.retune."""
         found = classes.handles_of(producer)
-        return found is not None and found.tune(producer, plan.changes)
+        if found is None:
+            return False
+        if PARTITIONER in plan.changes:
+            classes.steer(found.family, type(producer))
+        steering.apply(producer, found, request, plan)
+        return found.tune(producer, conf.settable(plan.changes))
 
     def release(self, producer: Any, seconds: float) -> None:
         """See Adapter.release. Only waits: serving the queue would call the program's callbacks."""
@@ -139,7 +144,8 @@ def _constructing(adapter: ConfluentAdapter, family: Family) -> classes.Construc
         handle = handles.target(self)
         if handles.making.touched and not _accepted(bare, handle, handles.making.settings):
             handles.refused()
-            plan = replace(plan, changes={}, why=f"{plan.why}; the library refused it")
+            stays = {name: value for name, value in plan.changes.items() if name == PARTITIONER}
+            plan = replace(plan, changes=stays, why=f"{plan.why}; the library refused it")
         if not handles.making.touched:
             _untouched(bare, handle, args, kwargs)
         _finished(story, plan, handles, self)
@@ -160,7 +166,7 @@ def _prepared(story: Any, family: Family, producer: Any, settings: Any) -> tuple
     with guarded(LIBRARY, "planning for a producer"):
         plan = story.decide()
         live = family.live and not conf.transactional(settings)
-        made = (Live if live else Handles)(family, producer, settings, plan.changes)
+        made = (Live if live else Handles)(family, producer, settings, conf.settable(plan.changes))
         if live:
             classes.follow(family)
             made.adopt(producer)
