@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from superclient.errors import NotAuthorized, TopicMissing, Unreachable
 from superclient.kafka._bounded import Deadline, bounded, translate
-from superclient.kafka.connection import Connection, Found, LastRecord
+from superclient.kafka.connection import Connection, Found, LastRecord, OffsetsReader
 from superclient.kafka.internal import CLIENT_ID_PREFIX
 from superclient.kafka.pristine import pristine
 from superclient.kafka.silence import overhearing, quiet
@@ -38,6 +38,13 @@ def last_record(connection: Connection, topic: str, timeout: float) -> LastRecor
 def send(connection: Connection, topic: str, records: Sequence[tuple[bytes, bytes]], timeout: float) -> int:
     """Number of acknowledged records; raises where there are some and none was acknowledged."""
     return _run(timeout, lambda deadline: _send(connection, topic, records, deadline))
+
+
+def offsets_reader(connection: Connection) -> OffsetsReader:
+    """What reads offsets again and again; connects when it is first asked to."""
+    from superclient.kafka.offsets import aiokafka
+
+    return aiokafka.offsets_reader(connection)
 
 
 def _run(timeout: float, work: Callable[[Deadline], Awaitable[T]]) -> T:
@@ -145,7 +152,7 @@ async def _opened(
     if known.get("api_version") is None:
         settings.pop("api_version", None)  # from 0.13 on it does nothing but warn
     if settings.get("sasl_oauth_token_provider") is not None:
-        settings["sasl_oauth_token_provider"] = _provider(settings["sasl_oauth_token_provider"], connection.loop)
+        settings["sasl_oauth_token_provider"] = _provider(connection)
     client = kind(**{name: value for name, value in settings.items() if name in known})
     start, stop = getattr(client, "start", None) or client.bootstrap, getattr(client, "stop", None) or client.close
     try:
@@ -169,19 +176,24 @@ def _common(deadline: Deadline) -> dict[str, object]:
     }
 
 
-def _provider(provider: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
-    """A token provider that asks the program's own on the loop that it is bound to."""
+def _provider(connection: Connection) -> Any:
+    """A token provider that asks the program's own on the loop that it is bound to, and holds neither."""
     from aiokafka.abc import AbstractTokenProvider
 
-    if loop is None or not loop.is_running():
-        raise Unreachable("the token provider's event loop is not running")
-    home = loop
+    def home() -> asyncio.AbstractEventLoop:
+        if connection.loop is None or not connection.loop.is_running():
+            raise Unreachable("the token provider's event loop is not running")
+        return connection.loop
+
+    def program() -> Any:
+        return connection.settings["sasl_oauth_token_provider"]
 
     class OnItsLoop(AbstractTokenProvider):  # type: ignore[misc]
         async def token(self) -> Any:
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(provider.token(), home))
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(program().token(), home()))
 
         def extensions(self) -> Any:
-            return provider.extensions()
+            return program().extensions()
 
+    home()
     return OnItsLoop()

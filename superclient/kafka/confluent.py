@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from superclient.errors import ClusterError, NotAuthorized, TopicMissing, Unreachable
 from superclient.kafka._bounded import Deadline, bounded
-from superclient.kafka.connection import Connection, Found, LastRecord
+from superclient.kafka.connection import Connection, Found, LastRecord, OffsetsReader
 from superclient.kafka.internal import CLIENT_ID_PREFIX
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ _GROUP = frozenset({"GROUP_AUTHORIZATION_FAILED"})  # a right that we can do wit
 _MISSING = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_EXCEPTION"})
 _AWAY = frozenset({
     "_ALL_BROKERS_DOWN", "_TRANSPORT", "_TIMED_OUT", "_TIMED_OUT_QUEUE", "_MSG_TIMED_OUT", "_RESOLVE", "_SSL",
-    "_WAIT_COORD", "_PURGE_QUEUE", "_PURGE_INFLIGHT", "REQUEST_TIMED_OUT", "NETWORK_EXCEPTION",
+    "_WAIT_COORD", "_NOENT", "_PURGE_QUEUE", "_PURGE_INFLIGHT", "REQUEST_TIMED_OUT", "NETWORK_EXCEPTION",
     "LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION", "BROKER_NOT_AVAILABLE",
 })  # fmt: skip
 
@@ -40,6 +40,13 @@ def last_record(connection: Connection, topic: str, timeout: float) -> LastRecor
 def send(connection: Connection, topic: str, records: Sequence[tuple[bytes, bytes]], timeout: float) -> int:
     """Number of acknowledged records; raises where there are some and none was acknowledged."""
     return bounded(timeout, lambda deadline: _send(connection, topic, records, deadline))
+
+
+def offsets_reader(connection: Connection) -> OffsetsReader:
+    """What reads offsets again and again; connects when it is first asked to."""
+    from superclient.kafka.offsets import confluent
+
+    return confluent.offsets_reader(connection)
 
 
 def _describe(connection: Connection, topic: str, deadline: Deadline) -> int | None:
@@ -104,6 +111,10 @@ class _Watch:
         found = _translate(error)
         if self._fatal is None and (isinstance(found, NotAuthorized) or error.name() == "_ALL_BROKERS_DOWN"):
             self._fatal = found
+
+    def forget(self) -> None:
+        """What was said until now does not count any more."""
+        self._fatal = None
 
     def check(self) -> None:
         """Raise what was kept."""

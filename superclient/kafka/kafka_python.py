@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from superclient.errors import NotAuthorized, TopicMissing, Unreachable
 from superclient.kafka._bounded import Deadline, bounded, translate
-from superclient.kafka.connection import Connection, Found, LastRecord
+from superclient.kafka.connection import Connection, Found, LastRecord, OffsetsReader
 from superclient.kafka.internal import CLIENT_ID_PREFIX
 from superclient.kafka.pristine import pristine
 from superclient.kafka.silence import quiet
@@ -38,6 +38,13 @@ def last_record(connection: Connection, topic: str, timeout: float) -> LastRecor
 def send(connection: Connection, topic: str, records: Sequence[tuple[bytes, bytes]], timeout: float) -> int:
     """Number of acknowledged records; raises where there are some and none was acknowledged."""
     return bounded(timeout, lambda deadline: _send(connection, topic, records, deadline))
+
+
+def offsets_reader(connection: Connection) -> OffsetsReader:
+    """What reads offsets again and again; connects when it is first asked to."""
+    from superclient.kafka.offsets import kafka_python
+
+    return kafka_python.offsets_reader(connection)
 
 
 def _describe(connection: Connection, topic: str, deadline: Deadline) -> int | None:
