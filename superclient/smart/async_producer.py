@@ -79,8 +79,8 @@ class AsyncSmartProducer:
             value,
             key,
             partition,
-            None,
             partial(landing.arrived, outcome),
+            None,
             timestamp,
             headers,
         )
