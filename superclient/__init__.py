@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from superclient.errors import PartitionSelectionError as PartitionSelectionError
     from superclient.errors import SmartProducerError as SmartProducerError
     from superclient.smart.async_monitor import AsyncPartitionHealthMonitor as AsyncPartitionHealthMonitor
+    from superclient.smart.async_producer import AsyncSmartProducer as AsyncSmartProducer
     from superclient.smart.cache.factory import CacheFactory as CacheFactory
     from superclient.smart.cache.hybrid import DefaultHybridCache as DefaultHybridCache
     from superclient.smart.cache.memory import DefaultLocalCache as DefaultLocalCache
