@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import logging
@@ -200,8 +201,9 @@ class Second(Broker):
     def _format(self):
         super()._format()
         (cluster,) = re.findall(r"(?m)^cluster.id=.*$", (self._first.log_dir / "meta.properties").read_text())
-        meta = self.log_dir / "meta.properties"
-        meta.write_text(re.sub(r"(?m)^cluster.id=.*$", cluster, meta.read_text()).replace("node.id=1", "node.id=2"))
+        directory = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        lines = ("version=1", "node.id=2", f"directory.id={directory}", cluster)
+        (self.log_dir / "meta.properties").write_text("\n".join(lines))
 
 
 @pytest.fixture
@@ -215,9 +217,12 @@ def second(fresh_kafka, tmp_path):
 
 
 class TestTwoBrokers:
-    def test_each_leader_is_asked_once_and_one_that_hangs_costs_its_partitions_alone(self, fresh_kafka, second):
+    def test_each_leader_is_asked_once_and_one_that_hangs_costs_its_partitions_alone(
+        self, fresh_kafka, second, monkeypatch
+    ):
         """LAG-2: a request a leader and a group; while a broker is away, its partitions are absent and its groups
         refused, the others count; where no group ever was, looking for one makes no topic of offsets."""
+        monkeypatch.setattr(exchange, "MISSING_AGE", 0.0)
         topic, admin = new_name(), fresh_kafka.admin()
         made = admin.create_topics([NewTopic(topic, 2, replica_assignment=[[1], [2]])])
         made[topic].result(PATIENT)
