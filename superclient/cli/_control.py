@@ -24,7 +24,19 @@ def examine(environ: Mapping[str, str]) -> list[Finding]:
     facts = {name: getattr(values, name) for name in _CONTROLS}
     free = f"linger up to {MAX_LINGER_MS} ms ({MAX_AWAITED_LINGER_MS} where sends are awaited), any codec"
     text = "limited by what follows" if limits else f"every producer is optimised; {free}"
-    return [Finding("control", Level.OK, text, facts=facts), *limits]
+    return [Finding("control", Level.OK, text, facts=facts), *limits, *_groups(values)]
+
+
+def _groups(values: settings.Settings) -> Iterator[Finding]:
+    """The consumer groups that the settings name; those that the metadata names are each producer's own."""
+    named = [f"{group} (topic {topic})" for topic, group in values.consumer_groups]
+    named += [f"{values.consumer_group} (every other topic)"] if values.consumer_group else []
+    if named and values.partitioning in ("auto", "lag-aware"):
+        text = f"records without a key avoid partitions where these consumer groups lag: {', '.join(named)}"
+        yield Finding("partitioning", Level.INFO, text)
+    elif named:
+        text = f"consumer groups are named, and SUPERSTREAM_PARTITIONING={values.partitioning} goes by none"
+        yield Finding("partitioning", Level.HINT, text)
 
 
 def _limits(values: settings.Settings) -> Iterator[Finding]:

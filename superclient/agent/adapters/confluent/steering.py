@@ -80,9 +80,9 @@ class Steer:
         """The library's `produce`, with a partition where the record may be steered; raises what the library raises.
         `kwargs` is the call's own."""
         given = len(args)
-        if given > 2 and (args[2] is not None or (given > 3 and not _unassigned(args[3]))):
-            return call(*args, **kwargs)
-        if kwargs and (kwargs.get("key") is not None or not _unassigned(kwargs.get("partition", -1))):
+        if (given > 2 and (args[2] is not None or (given > 3 and not _unassigned(args[3])))) or (
+            kwargs and (kwargs.get("key") is not None or not _unassigned(kwargs.get("partition", -1)))
+        ):
             return call(*args, **kwargs)
         topic: Any = args[0] if args else kwargs.get("topic")
         try:
@@ -95,6 +95,8 @@ class Steer:
         try:
             if given > 3:
                 return call(*args[:3], partition, *args[4:], **kwargs)
+            if given == 2 and not kwargs:  # which costs the library less
+                return call(*args, None, partition)
             kwargs["partition"] = partition
             return call(*args, **kwargs)
         except TypeError:  # which is to count the program's arguments alone
@@ -110,8 +112,10 @@ class Steer:
         if type(topic) is not str:  # the library will say so
             return None
         quiet = self._quiet.get(topic)
-        if quiet is not None and time.monotonic() < quiet:
-            return None
+        if quiet is not None:
+            if time.monotonic() < quiet:
+                return None
+            self._quiet.pop(topic, None)
         partition = self._turns.place(topic, len(value) if type(value) in (bytes, str) else 0, self._available)
         if partition is None:
             if len(self._quiet) >= MOST_TOPICS:
