@@ -145,19 +145,14 @@ def test_a_partition_that_the_library_does_not_know_fails_no_record() -> None:
 
 
 def test_what_the_library_raises_is_raised() -> None:
-    """AGT-28: a full queue, a closed producer, a wrong argument."""
+    """AGT-28: a full queue, a closed producer; and nothing is tried again that the library may have taken."""
     one = steer(state())
 
     def full(*args: Any, **kwargs: Any) -> None:
         raise BufferError("Local: Queue full")
 
-    def wrong(*args: Any, **kwargs: Any) -> None:
-        raise TypeError(f"{len(args) + len(kwargs)} arguments")
-
     with pytest.raises(BufferError, match="Queue full"):
         one.produce(full, ("orders", b"v"), {})
-    with pytest.raises(TypeError, match="3 arguments"):
-        one.produce(wrong, ("orders", b"v"), {"foo": 1})
 
 
 def test_first_records_are_noted() -> None:

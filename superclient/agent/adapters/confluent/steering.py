@@ -99,8 +99,6 @@ class Steer:
                 return call(*args, None, partition)
             kwargs["partition"] = partition
             return call(*args, **kwargs)
-        except TypeError:  # which is to count the program's arguments alone
-            pass
         except Exception as error:
             if _code(error) != _UNKNOWN_PARTITION:
                 raise
