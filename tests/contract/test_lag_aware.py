@@ -246,3 +246,29 @@ def test_no_right_to_a_group_is_said_once(library: str, secure_kafka: SecureBrok
         err = end(program)
     assert err.count("no right to read the offsets of consumer group forbidden") == 1, err
     assert err.count("WARNING") == 1, err
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_group_named_and_withdrawn_later(library: str, cluster: Broker, topic: str) -> None:
+    """AGT-35, AGT-62: live, also in a confluent-kafka producer in use, which cannot take what else is recommended;
+    taken back with `active: false`.
+    """
+    group = f"{topic}-group"
+    name = backlog(cluster, f"{topic}-lag", group)
+    cluster.create_system_topics()
+    first = {"active": True, "report_interval_ms": 1000, "topics_configuration": []}
+    advice = {"topic_name": name, "optimized_configuration": {"batch.size": 2_000_000}, "consumer_group": group}
+    cluster.publish_metadata(first)
+    with steered(library, cluster.bootstrap, name, SUPERSTREAM_TOPICS_LIST=name) as program:
+        assert program("burst 1 1") == 0
+        assert program("lags")["partitioner"] != "lag-aware"
+        cluster.publish_metadata({**first, "topics_configuration": [advice]})
+        assert known(program, behind)["partitioner"] == "lag-aware"
+        cluster.publish_metadata({**first, "active": False})
+        wait_for(lambda: program("lags")["partitioner"] != "lag-aware", "the program's own partitioning")
+        assert program("lags")["lags"] == []
+        assert program("burst 20 5") == 0
+        if library == "confluent-kafka":
+            assert program("produce") == "builtin_function_or_method"
+        err = end(program)
+    assert "WARNING" not in err, err
