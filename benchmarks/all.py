@@ -8,7 +8,19 @@ import sys
 
 from benchmarks._harness import options
 
-NAMES = ("start", "calls", "construct", "memory", "throughput", "wire", "sticky", "awaited", "retune", "chosen")
+NAMES = (
+    "start",
+    "calls",
+    "construct",
+    "memory",
+    "throughput",
+    "wire",
+    "sticky",
+    "awaited",
+    "retune",
+    "chosen",
+    "smart",
+)
 SEPARATE = ("codecs", "sweep", "lag")  # questions asked once, not figures of every release; and half an hour of lag
 
 

@@ -159,8 +159,7 @@ class Keys:
         partition = self._agreed(topic, key)
         if partition is None:
             partition = self._chosen(topic, key)
-            if self._shared is not None and partition != UNPLACED:
-                self._shared.set_nowait(self._name(topic, key), partition)
+            self._tell(topic, key, partition)
         if not self._most:
             return partition
         new = Place(topic, key, partition, self._clock())
@@ -193,6 +192,10 @@ class Keys:
         found = self._shared.get_nowait(self._name(topic, key), renew=True)
         count = self._count(topic)
         return found if type(found) is int and 0 <= found < (count or found + 1) else None
+
+    def _tell(self, topic: str, key: bytes, partition: int) -> None:
+        if self._shared is not None and partition != UNPLACED:
+            self._shared.set_nowait(self._name(topic, key), partition)
 
     def _chosen(self, topic: str, key: bytes) -> int:
         count = self._count(topic)

@@ -43,7 +43,9 @@ class SmartProducer(Producer):
         "_choice",
         "_helpers",
         "_keys",
+        "_known",
         "_spread",
+        "_turns",
         *(("__weakref__",) if not Producer.__weakrefoffset__ else ()),
     )
 
@@ -65,13 +67,17 @@ class SmartProducer(Producer):
         if not isinstance(config, SmartProducerConfig):
             config = SmartProducerConfig.from_dict(config)
         super().__init__(config.kafka_config)
+        # What `produce` looks at for each record is one step away.
         self._choice: Any = None
+        self._turns: Any = {}
         self._keys: Any = None
+        self._known: Any = None
         self._spread = config.key_stickiness is False
         self._helpers: _Helpers | None = None
         if config.smart_enabled and (health_manager is not None or config.consumer_group is not None):
             helpers = self._helpers = _Helpers(config, health_manager, cache)
-            self._choice, self._keys = helpers.choice, helpers.keys
+            self._choice, self._turns, self._keys = helpers.choice, helpers.choice.turns, helpers.keys
+            self._known = None if helpers.keys is None else helpers.keys.known
         elif type(self) is SmartProducer:
             # As it is now: the agent, where there is one, may have put something in its place since this was imported.
             for name in ("produce", "produce_batch"):
@@ -93,17 +99,17 @@ class SmartProducer(Producer):
         """As `confluent_kafka.Producer.produce`, and at most twice as long on the way; see there for what it raises."""
         if partition == -1:
             try:
-                if key is None or self._spread:
-                    turn = self._choice.turns[topic]
+                if key is None:
+                    turn = self._turns[topic]
                     if turn.unseen > 0:
                         turn.unseen -= 1
                     else:
                         turn = self._choice.look(topic, value)
                     chosen = turn.partition
-                elif self._keys is None:
-                    chosen = UNPLACED
+                elif self._known is None:
+                    chosen = self._placed(topic, value, key)
                 else:
-                    place = self._keys.known[topic][key if type(key) is bytes else key.encode()]  # type: ignore[union-attr]
+                    place = self._known[topic][key if type(key) is bytes else key.encode()]  # type: ignore[union-attr]
                     if place.unseen > 0:
                         place.unseen -= 1
                         chosen = place.partition
@@ -124,6 +130,9 @@ class SmartProducer(Producer):
                     if error.args[0].code() != _UNKNOWN_PARTITION:
                         raise
                 self._missing(topic, key)
+        if partition == -1 and callback is None and on_delivery is None and headers is None and timestamp == 0:
+            Producer.produce(self, topic, value, key)
+            return
         callback = on_delivery if callback is None else callback
         Producer.produce(self, topic, value, key, partition, callback, None, timestamp, headers)
 

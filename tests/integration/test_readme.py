@@ -15,7 +15,7 @@ from tests.servers import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = re.findall(r"```(python|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-PROGRAM, INSIDE = (text for kind, text in SNIPPETS if kind == "python")
+PROGRAM, INSIDE, SMART = (text for kind, text in SNIPPETS if kind == "python")
 COMMANDS = [
     line[2:] for kind, text in SNIPPETS if kind == "console" for line in text.splitlines() if line.startswith("$ ")
 ]
@@ -61,6 +61,16 @@ def test_a_program_looks_inside(orders: Broker) -> None:
     before, flush, after = PROGRAM.partition("producer.flush()")
     said = _ran(before + INSIDE + flush + after, orders).stdout
     assert "recommended for topic orders" in said
+
+
+def test_a_smart_producer_delivers(orders: Broker) -> None:
+    """KSP-1, KSP-10: the README's SmartProducer; each key is in one place."""
+    env = {"PYTHONPATH": str(ROOT), "SUPERSTREAM_DISABLED": "true"}
+    ran = run_program(Path(sys.executable), SMART.replace("localhost:9092", orders.bootstrap), env=env)
+    assert ran.returncode == 0, ran.stderr
+    records = orders.records("orders")
+    assert len(records) == 1000
+    assert len({(record.key, record.partition) for record in records}) == 50
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line not in INSTALLING])
