@@ -75,18 +75,8 @@ class Looks:
             published=self.board is not None and self.mode is HealthMode.EMBEDDED,
         )
 
-    def thread(self, look: Look, deliver: Callable[[Look, Outcome], None]) -> threading.Thread:
-        """A thread, not started yet, that makes a look and delivers what it brings; then, standalone, publishes it."""
-        return threading.Thread(
-            target=self._make, args=(look, deliver), name="superclient-health-look", daemon=True
-        )  # daemons, all of them: a collector that hangs must not keep the process from ending
-
-    def close(self) -> None:
-        """Let go of connections, in the background where a look may still hold them; a later look connects anew."""
-        if self._own or self.board is not None:
-            threading.Thread(target=self._close, name="superclient-health-close", daemon=True).start()
-
-    def _make(self, look: Look, deliver: Callable[[Look, Outcome], None]) -> None:
+    def make(self, look: Look, deliver: Callable[[Look, Outcome], None]) -> None:
+        """Make a look, on a thread that may be blocked; deliver what it brings, then, standalone, publish it."""
         try:
             if look.kind is Kind.PUBLISHED:
                 outcome = self.board.look(look) if self.board is not None else Outcome()
@@ -98,6 +88,11 @@ class Looks:
         if look.kind is not Kind.PUBLISHED:
             self.works = collectors.works(self.collector)  # here, where a collector that has to go and see may block
             self._publish(outcome)
+
+    def close(self) -> None:
+        """Let go of connections, in the background where a look may still hold them; a later look connects anew."""
+        if self._own or self.board is not None:
+            threading.Thread(target=self._close, name="superclient-health-close", daemon=True).start()
 
     def _publish(self, outcome: Outcome) -> None:
         """Standalone: write what was seen into Redis, unless an earlier look is still at it."""

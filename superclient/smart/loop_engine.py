@@ -8,13 +8,14 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from superclient.smart import collectors
 from superclient.smart.looks import Looks
 from superclient.smart.rounds import Kind, Look, Outcome, Ticket
+from superclient.smart.workers import Workers
 
 log = logging.getLogger("superclient.smart.monitor")
 
@@ -32,6 +33,7 @@ class LoopEngine:
         self._awaits = collectors.is_async(looks.collector)
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Outcome]] = set()
+        self._workers = Workers()
         self._over = False
         self._pid = os.getpid()
 
@@ -52,8 +54,7 @@ class LoopEngine:
             self._timer.cancel()
         wait = 1.0
         try:
-            for look in self._rounds.due(time.monotonic()):
-                self._start(look)
+            self._start(self._rounds.due(time.monotonic()))
             wait = min(self._rounds.wait(time.monotonic()), _LONGEST_WAIT)
         except Exception:
             # Ours, not the collector's: rather health that goes stale than no monitor at all.
@@ -95,19 +96,24 @@ class LoopEngine:
                 await asyncio.wait(self._tasks, timeout=_PATIENCE)
         self._looks.health.feeds.end()
 
-    def _start(self, look: Look) -> None:
-        if self._awaits and look.kind is Kind.ALONE:
-            task = self.loop.create_task(collectors.awaited(self._looks.collector, look))
-            # A loop that is closed with no word to its tasks would have each of them complain, on stderr.
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-            self._tasks.add(task)
-            expiry = self.loop.call_later(look.timeout, task.cancel)
-            task.add_done_callback(partial(self._awaited, look, expiry))
-            return
+    def _start(self, due: Sequence[Look]) -> None:
+        blocking = [look for look in due if look.kind is not Kind.ALONE or not self._awaits]
+        for look in due:
+            if look not in blocking:
+                self._await(look)
         try:
-            self._looks.thread(look, self._deliver).start()
+            self._workers.run([partial(self._looks.make, look, self._deliver) for look in blocking])
         except RuntimeError as error:  # no threads to be had, or the interpreter is ending
-            self._rounds.done(look, collectors.failed(look, error))
+            for look in blocking:
+                self._rounds.done(look, collectors.failed(look, error))
+
+    def _await(self, look: Look) -> None:
+        task = self.loop.create_task(collectors.awaited(self._looks.collector, look))
+        # A loop that is closed with no word to its tasks would have each of them complain, on stderr.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._tasks.add(task)
+        expiry = self.loop.call_later(look.timeout, task.cancel)
+        task.add_done_callback(partial(self._awaited, look, expiry))
 
     def _awaited(self, look: Look, expiry: asyncio.TimerHandle, task: "asyncio.Task[Outcome]") -> None:
         expiry.cancel()

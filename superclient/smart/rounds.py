@@ -127,7 +127,9 @@ class Rounds:
             if look.kind is not Kind.PUBLISHED:  # else its topics have gone on without it
                 self._free(look.topics)
             return
-        self._running.discard(look)
+        if look not in self._running:
+            return
+        self._running.remove(look)
         if look.kind is Kind.PUBLISHED:
             self._take_published(look, outcome)
             return

@@ -1,14 +1,17 @@
 """One run of a PartitionHealthMonitor: the loop of its thread."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 
 from superclient.smart import collectors
 from superclient.smart.looks import Looks
 from superclient.smart.rounds import Look, Outcome, Ticket
+from superclient.smart.workers import Workers
 
 log = logging.getLogger("superclient.smart.monitor")
 
@@ -21,7 +24,8 @@ class ThreadEngine:
     def __init__(self, looks: Looks) -> None:
         self._looks, self._health = looks, looks.health
         self._rounds = looks.rounds()
-        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._inbox = _Inbox()
+        self._workers = Workers()
         self._over = False
 
     def run_and_end(self) -> None:
@@ -71,17 +75,17 @@ class ThreadEngine:
                 time.sleep(1.0)
 
     def _once(self) -> None:
-        for look in self._rounds.due(time.monotonic()):
-            try:
-                self._looks.thread(look, self._deliver).start()
-            except RuntimeError as error:  # no threads to be had, or the interpreter is ending
+        due = self._rounds.due(time.monotonic())
+        try:
+            self._workers.run([partial(self._looks.make, look, self._deliver) for look in due])
+        except RuntimeError as error:  # no threads to be had, or the interpreter is ending
+            for look in due:
                 self._rounds.done(look, collectors.failed(look, error))
         if self._over:
             return
-        try:
-            self._inbox.get(timeout=min(self._rounds.wait(time.monotonic()), _LONGEST_WAIT))()
-        except Empty:
-            pass
+        self._inbox.wait(min(self._rounds.wait(time.monotonic()), _LONGEST_WAIT))
+        for message in self._inbox.all():
+            message()
 
     def _deliver(self, look: Look, outcome: Outcome) -> None:
         self._inbox.put(partial(self._rounds.done, look, outcome))
@@ -89,3 +93,30 @@ class ThreadEngine:
 
 def _nothing() -> None:
     """A message that only wakes."""
+
+
+class _Inbox:
+    """Messages for one thread; `put` takes no lock that it would have to wait for.
+
+    Not a SimpleQueue: up to Python 3.12 its `get`, given a very short time-out, may wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._messages: deque[Callable[[], None]] = deque()
+        self._empty = threading.Lock()  # held while there is nothing new; released by whoever brings something
+        self._empty.acquire()
+
+    def put(self, message: Callable[[], None]) -> None:
+        """Leave a message."""
+        self._messages.append(message)
+        with suppress(RuntimeError):  # somebody else has brought something just now
+            self._empty.release()
+
+    def wait(self, seconds: float) -> None:
+        """Until there is something new, or so many seconds have passed."""
+        self._empty.acquire(timeout=seconds)
+
+    def all(self) -> Iterator[Callable[[], None]]:
+        """Take what is there."""
+        while self._messages:
+            yield self._messages.popleft()

@@ -9,11 +9,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 from superclient.errors import ConfigurationError, HealthManagerError
+from superclient.smart import workers
 from superclient.smart.async_monitor import AsyncPartitionHealthMonitor
 from superclient.smart.config import HealthManagerConfig
 from superclient.smart.monitor import PartitionHealthMonitor
@@ -302,6 +305,34 @@ def test_fork() -> None:
         child.join(60)
         assert child.exitcode == 0
         assert monitor.is_running
+
+
+def test_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KSP-20: whatever is handed out is done once, however quickly threads come and go; afterwards they are gone."""
+    monkeypatch.setattr(workers, "IDLE", 0.0005)
+    pool, done = workers.Workers(), SimpleQueue[int]()
+    expected = 0
+    for size in (1, 2, 16) * 300:
+        pool.run([partial(done.put, expected + each) for each in range(size)])
+        expected += size
+    wait_for(lambda: done.qsize() == expected, "all of it is done")
+    assert sorted(done.get() for _ in range(expected)) == list(range(expected))
+
+
+def test_workers_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that starts no more threads has no health, says why, and has it again when there are some."""
+    monitor = PartitionHealthMonitor.embedded(Fake(orders={0: 0}), ["orders"])
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as context:
+        context.setattr(threading.Thread, "start", refuse)
+        assert not monitor.force_refresh()
+        assert "can't start new thread" in str(monitor.get_health_summary()["last_error"])
+        with pytest.raises(HealthManagerError, match="can't start new thread"):
+            monitor.start()
+    assert monitor.force_refresh()
 
 
 # --- the event loop ---------------------------------------------------------------------------------------------------
