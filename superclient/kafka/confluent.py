@@ -112,10 +112,6 @@ class _Watch:
         if self._fatal is None and (isinstance(found, NotAuthorized) or error.name() == "_ALL_BROKERS_DOWN"):
             self._fatal = found
 
-    def forget(self) -> None:
-        """What was said until now does not count any more."""
-        self._fatal = None
-
     def check(self) -> None:
         """Raise what was kept."""
         if self._fatal is not None:

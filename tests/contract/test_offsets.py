@@ -8,9 +8,11 @@ import json
 import logging
 import os
 import re
+import sys
 import threading
 import uuid
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -24,6 +26,7 @@ from tests import faults
 from tests.contract.test_kafka_faces import plain, secure, timed
 from tests.environments import environment, run_program
 from tests.servers import Broker, wait_for
+from tests.servers.kafka import ROOT
 from tests.wire import CountingWire
 
 pytestmark = pytest.mark.servers
@@ -333,6 +336,46 @@ class TestTraces:
                         timed(offsets.read, {"group": [topic, new_name("missing")]}, PATIENT)
         assert [(record.name, record.getMessage()) for record in caplog.records] == []
         assert capfd.readouterr() == ("", "")
+
+
+# What hangs for ever is name resolution, or for confluent-kafka, whose own that is, the program's token callback.
+HANGING = """
+import socket, sys, threading
+from superclient import kafka
+from superclient.errors import Unreachable
+from superclient.kafka import security
+
+hung, happened = [], threading.Event()
+
+def hang(*arguments, **options):
+    hung.append(threading.current_thread())
+    happened.set()
+    threading.Event().wait()
+
+library, silent = sys.argv[1:]
+settings = {"bootstrap_servers": ["broker.example:9092"]}
+if library == "confluent-kafka":
+    settings = {"bootstrap.servers": "127.0.0.1:" + silent, "security.protocol": "SASL_PLAINTEXT"}
+    settings |= {"sasl.mechanisms": "OAUTHBEARER", "oauth_cb": hang}
+socket.getaddrinfo = hang
+offsets = kafka.face(library).offsets_reader(security.connection(library, settings))
+for _ in range(5):
+    try:
+        offsets.read({"group": ["orders"]}, 0.2)
+    except Unreachable as error:
+        print(type(error).__name__)
+offsets.close()
+print(happened.wait(20) and len(hung) <= 3)
+"""
+
+
+class TestHanging:
+    def test_what_hangs_for_ever_holds_up_neither_the_caller_nor_the_exit(self, library):
+        """LAG-2: readings end in time, few of them leave a thread behind, and the process ends."""
+        env = {"PYTHONPATH": str(ROOT), "SUPERSTREAM_DISABLED": "true"}
+        with faults.silent_port() as port:
+            done = run_program(Path(sys.executable), HANGING, library, str(port), env=env)
+        assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["Unreachable"] * 5 + ["True"], "")
 
 
 VERSIONS = [

@@ -59,7 +59,7 @@ class _Transport:
         """See exchange.Transport."""
         self._end = time.monotonic() + seconds
         self._admin.poll(0)
-        self._watch.forget()  # an idle connection that was closed meanwhile is no reason not to try
+        self._watch.check()  # brokers that were lost since the last reading: librdkafka says so but once
         started = [self._start(ask.question, max(seconds, 0.01)) for ask in asks]
         return [self._finish(ask.question, futures) for ask, futures in zip(asks, started, strict=True)]
 
@@ -131,7 +131,7 @@ class _Transport:
                     found[each.topic][each.partition] = each.offset
         except _Refused as error:
             return error.code, {}
-        return 0, found
+        return 0, dict(found)
 
     def _value(self, future: Future[Any]) -> Any:
         """What a call brought.

@@ -219,7 +219,7 @@ class Cluster:
         ends, failure = self._merged(answers[: len(leaders)])
         why = failure or self._failure
         if why is not None and not ends:
-            raise why
+            raise type(why)(*why.args)
         committed: dict[str, Places] = {group: {} for group in groups if group not in refused}
         for group, answer in zip(asked, answers[len(leaders) :], strict=True):
             found = self._commits(group, answer)

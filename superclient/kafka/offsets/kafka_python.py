@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from superclient.errors import NotAuthorized, Unreachable
+from superclient.errors import ClusterError, NotAuthorized, Unreachable
 from superclient.kafka import kafka_python as face
 from superclient.kafka._bounded import Deadline, translate
 from superclient.kafka.connection import Connection
@@ -82,9 +82,12 @@ class _Call:
             return None
         if self._future.succeeded():
             return self._question.result(self._future.value)
-        if getattr(self._connection or self._client, "denied", False):  # see face._giving_up and face._note_failure
-            return NotAuthorized("authentication failed")
-        return translate(self._future.exception)
+        return self._why(self._future.exception)
+
+    def _why(self, error: BaseException) -> ClusterError:
+        """A broker that does not let us in often just hangs up: see face._giving_up and face._note_failure."""
+        denied = getattr(self._connection or self._client, "denied", False)
+        return NotAuthorized("authentication failed") if denied else translate(error)
 
     def _sent(self) -> Any:
         if hasattr(self._client, "_manager"):  # 3.x: a request waits for its connection by itself
@@ -93,7 +96,7 @@ class _Call:
         if self._client.ready(self._address, metadata_priority=False):
             return self._client.send(self._address, self._question.request())
         if self._client.is_disconnected(self._address) and self._client.connection_delay(self._address) > 0:
-            raise Unreachable("the connection failed")
+            raise self._why(Unreachable("the connection failed"))
         return None
 
 
