@@ -187,11 +187,12 @@ def choice(records: int = 200_000, size: int = 286) -> float:
     """Nanoseconds of CPU time that a record's place costs: Turns, LagAware every 64 KiB, two of twelve lagging."""
     state = LagState()
     state.update("t", {p: Queue(9_000 if p < 2 else 10 * p, 10_000) for p in range(PARTITIONS)}, time.monotonic())
-    turns = Turns(LagAware(state.views, random.Random(1)), int(PLAN["batch.size"]), 10_000, 3600.0)
-    partitions = list(range(PARTITIONS))
+    partitions, value = list(range(PARTITIONS)), bytes(size)
+    batch = int(PLAN["batch.size"])
+    turns = Turns(LagAware(state.views, random.Random(1)), lambda _: partitions, batch, 10_000, 0.005)
     begun = time.process_time_ns()
     for _ in range(records):
-        turns.place("t", size, lambda topic: partitions)
+        turns.place("t", value)
     return (time.process_time_ns() - begun) / records
 
 

@@ -191,7 +191,7 @@ class Router:
     def _choice(self, topic: str, free: list[int], every: list[int]) -> int:
         """The next partition: one that is free, unless only partitions are that lag."""
         view = self.views.get(topic) if self.views is not None else None
-        if view is None or not view.excess or time.monotonic() >= view.until:
+        if view is None or not view.steers or time.monotonic() >= view.until:
             return self._partitioner.choose(topic, free or every)
         better = [partition for partition in free if partition not in view.excess]
         for _ in range(_TRIES):

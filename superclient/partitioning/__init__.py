@@ -9,6 +9,6 @@ from superclient.partitioning.base import Partitioner
 from superclient.partitioning.lag_aware import LagAware
 from superclient.partitioning.state import LagState, Queue, Rules, View
 from superclient.partitioning.sticky import Sticky
-from superclient.partitioning.turns import Turns
+from superclient.partitioning.turns import UNPLACED, Turns
 
-__all__ = ["LagAware", "LagState", "Partitioner", "Queue", "Rules", "Sticky", "Turns", "View"]
+__all__ = ["UNPLACED", "LagAware", "LagState", "Partitioner", "Queue", "Rules", "Sticky", "Turns", "View"]

@@ -38,7 +38,7 @@ class LagAware:
             return self._sticky.choose(topic, available)
         if not view.least:
             available = [partition for partition in available if partition in view.weights] or available
-        if len(available) < 2 or not (view.excess or view.trial):
+        if len(available) < 2 or not view.steers:
             self._even(topic)
             return self._sticky.choose(topic, available)
         own = self._own.get(topic)

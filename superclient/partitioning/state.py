@@ -75,6 +75,11 @@ class View:
     least: float = 0.0
     delays: Mapping[int, float] = field(default_factory=dict)
 
+    @property
+    def steers(self) -> bool:
+        """Whether some partition is to get less than the others; else they are all alike."""
+        return bool(self.excess or self.trial)
+
 
 class LagState:
     """The queues of one group's topics: `views` is for anybody at any time, `update` and `forget` for the writer."""

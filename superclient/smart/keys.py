@@ -13,11 +13,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from superclient.partitioning import View
+from superclient.partitioning import UNPLACED, View
 from superclient.smart.cache.base import Cache
 
-UNPLACED = -1
-"""Leave it to librdkafka. Remembered of a key, it means: to the hash partition, whichever that is."""
 MOST_UNSEEN = 63
 MOST_SPARED = 64
 _WORD = 0xFFFFFFFF
@@ -123,7 +121,8 @@ class Keys:
         return sum(len(keys) for keys in list(self.known.values()))
 
     def place(self, topic: str, key: str | bytes) -> int:
-        """The partition for a record with this key, or UNPLACED. What is no key raises something."""
+        """The partition for a record with this key, or UNPLACED, which remembered of a key means: its hash partition,
+        whichever that is. What is no key raises something."""
         if type(key) is not bytes:
             key = _encoded(key)
         place = self.known.get(topic, _NONE).get(key)

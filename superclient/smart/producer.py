@@ -11,12 +11,13 @@ from urllib.parse import quote
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from superclient.kafka.security import connection
+from superclient.partitioning import UNPLACED
 from superclient.smart.cache.base import Cache
 from superclient.smart.cache.factory import CacheFactory
 from superclient.smart.choice import Choice, partitioner
 from superclient.smart.config import SmartProducerConfig
 from superclient.smart.feeds import Feed
-from superclient.smart.keys import DEFAULT_PARTITIONER, UNPLACED, Keys
+from superclient.smart.keys import DEFAULT_PARTITIONER, Keys
 from superclient.smart.monitor import PartitionHealthMonitor
 
 _UNKNOWN_PARTITION = KafkaError._UNKNOWN_PARTITION

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superclient.partitioning import LagAware, LagState, Queue, Rules, Sticky, Turns, View, scoring
+from superclient.partitioning import UNPLACED, LagAware, LagState, Queue, Rules, Sticky, Turns, View, scoring
 
 TOPIC = "orders"
 TWELVE = range(12)
@@ -266,22 +266,36 @@ class _Counting:
 def test_a_turn_lasts_as_long_as_a_batch() -> None:
     """LAG-5: one choice a batch: by bytes, by records, or by time, whichever is over first."""
     partitioner, clock = _Counting(), Clock()
-    turns = Turns(partitioner, size=1000, records=50, linger=0.1, clock=clock)
-    assert len({turns.place(TOPIC, 79, lambda _: TWELVE) for _ in range(10)}) == 1
-    turns.place(TOPIC, 79, lambda _: TWELVE)
+    turns = Turns(partitioner, lambda _: TWELVE, size=1000, records=50, seconds=0.1, clock=clock)
+    assert len({turns.place(TOPIC, bytes(79)) for _ in range(10)}) == 1
+    turns.place(TOPIC, bytes(79))
     assert partitioner.over == {10: 1}  # 10 × (79 + 21) bytes
-    for _ in range(50):
-        turns.place("small", 0, lambda _: TWELVE)
-    assert turns.place("small", 0, lambda _: TWELVE) is not None
+    for _ in range(49):
+        turns.place("small", None)
     assert partitioner.over[48] == 1  # 48 × 21 bytes
     clock.now += 0.2
     before = partitioner.chosen
-    turns.place("small", 0, lambda _: TWELVE)
-    assert partitioner.chosen == before + 1
+    for _ in range(64):  # some go by without a look at the clock
+        turns.place("small", None)
+    assert partitioner.chosen > before
+
+
+def test_where_records_come_slowly_each_is_looked_at() -> None:
+    """LAG-5: so that a turn is over when its time is."""
+    partitioner, clock = _Counting(), Clock()
+    turns = Turns(partitioner, lambda _: TWELVE, size=10**6, records=10**4, seconds=0.125, clock=clock)
+    for _ in range(20):
+        turns.place(TOPIC, None)
+        clock.now += 0.0625
+    assert partitioner.chosen == 10
 
 
 def test_without_partitions_there_is_no_turn() -> None:
-    """LAG-4: then the library chooses, as it always does."""
-    turns = Turns(_Counting(), size=1000, records=50, linger=0.1)
-    assert turns.place(TOPIC, 10, lambda _: ()) is None
-    assert turns.place(TOPIC, 10, lambda _: (3,)) == 3
+    """LAG-4: then the library chooses, as it always does, and it is looked again when a turn would be over."""
+    clock, known = Clock(), list[int]()
+    turns = Turns(_Counting(), lambda _: known, size=1000, records=50, seconds=0.1, clock=clock)
+    assert turns.place(TOPIC, b"") == UNPLACED
+    known.append(3)
+    assert turns.place(TOPIC, b"") == UNPLACED
+    clock.now += 0.1
+    assert [turns.place(TOPIC, b"") for _ in range(3)][-1] == 3  # one may have gone by unseen

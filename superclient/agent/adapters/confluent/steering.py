@@ -19,7 +19,7 @@ from superclient.agent.model import Plan, ProducerRequest
 from superclient.agent.optimizer import number
 from superclient.agent.routing import LAG_AWARE, MOST_TOPICS
 from superclient.kafka.vocabulary import BATCH, PARTITIONER
-from superclient.partitioning import LagAware, Turns
+from superclient.partitioning import UNPLACED, LagAware, Turns
 
 RANDOM = ("random", "consistent_random", "murmur2_random", "fnv1a_random")
 """Partitioners of librdkafka's that place a record without a key at random, and therefore stick; the others hash it."""
@@ -27,7 +27,6 @@ STICKY_LINGER = "sticky.partitioning.linger.ms"
 MESSAGES = "batch.num.messages"
 _DEFAULTS: Mapping[str, float] = {BATCH: 1_000_000, MESSAGES: 10_000, STICKY_LINGER: 10}  # of 2.3 to 2.16
 SETTLING = 2.0  # seconds after its first record in which a topic is librdkafka's alone: it may not know it yet
-QUIET = 0.05  # seconds until a topic without anything to steer by is looked at again
 LIMITED = 60.0  # seconds for which a partition that librdkafka did not know is not tried again
 _UNKNOWN_PARTITION = -190
 
@@ -67,13 +66,12 @@ def _shape(request: ProducerRequest, plan: Plan) -> Shape:
 class Steer:
     """One producer's choices; knows nothing of the producer. Asked from any of the program's threads."""
 
-    __slots__ = ("_limits", "_noted", "_quiet", "_turns", "shape", "views")
+    __slots__ = ("_limits", "_noted", "_turns", "shape", "views")
 
     def __init__(self, views: Views, shape: Shape, noted: dict[str, float]) -> None:
         """`noted`: topic → when its first record came (time.monotonic()), for the producer's counters as well."""
         self.views, self.shape, self._noted = views, shape, noted
-        self._turns = Turns(LagAware(views), *shape)
-        self._quiet: dict[str, float] = {}
+        self._turns = Turns(LagAware(views), self._available, *shape)
         self._limits: dict[str, tuple[int, float]] = {}
 
     def produce(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -109,17 +107,8 @@ class Steer:
     def _place(self, topic: Any, value: Any) -> int | None:
         if type(topic) is not str:  # the library will say so
             return None
-        quiet = self._quiet.get(topic)
-        if quiet is not None:
-            if time.monotonic() < quiet:
-                return None
-            self._quiet.pop(topic, None)
-        partition = self._turns.place(topic, len(value) if type(value) in (bytes, str) else 0, self._available)
-        if partition is None:
-            if len(self._quiet) >= MOST_TOPICS:
-                self._quiet.clear()
-            self._quiet[topic] = time.monotonic() + QUIET
-        elif self._limits and partition >= self._limit(topic):
+        partition = self._turns.place(topic, value if type(value) in (bytes, str) else None)
+        if partition == UNPLACED or (self._limits and partition >= self._limit(topic)):
             return None
         return partition
 
@@ -131,7 +120,7 @@ class Steer:
             self._note(topic, now)
             return ()
         view = self.views.get(topic)
-        if view is None or not view.excess or not view.healthy or now >= view.until or now - since < SETTLING:
+        if view is None or not view.steers or not view.healthy or now >= view.until or now - since < SETTLING:
             return ()
         if not self._limits:
             return list(view.lags)
