@@ -1,8 +1,7 @@
 """How long a partition's queue is: against a scale of the user's, or against what is usual in its topic. Pure."""
 
-import statistics
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 FLOOR = 100
 """Records. On the relative scale no queue up to this length is long: a look may meet a batch that has just come."""
@@ -24,10 +23,19 @@ def usual(lags: Collection[int], floor: float = FLOOR) -> float:
     partitions lag, which moves the quartiles; together they hold as long as fewer than half do. A topic that lags
     everywhere is loaded, not sick: none of its queues is long.
     """
-    median = statistics.median(lags)
-    first, _, third = statistics.quantiles(lags, n=4, method="inclusive") if len(lags) > 1 else (median,) * 3
+    ordered = sorted(lags)
+    first, median, third = (_quantile(ordered, part) for part in (0.25, 0.5, 0.75))
     outlier = third + 1.5 * (third - first)
     return max(floor, min(MEDIANS * median, max(LEAST_MEDIANS * median, outlier)))
+
+
+def _quantile(ordered: Sequence[int], part: float) -> float:
+    """Linear between the two nearest. `statistics` has it, and is a name that programs have for modules of their own,
+    which would be imported here in its place."""
+    place = part * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
 def shares(excess: Mapping[int, float], partitions: Collection[int]) -> dict[int, float]:
