@@ -525,6 +525,11 @@ class TestFaults:
             own_kafka.stop()
             own_kafka.start()
             wait_for(works, "the readers to go on though none was told", 60)
+            own_kafka.pause()
+            try:
+                assert all(timed(offsets.close)[1] < 10 for offsets in readers.values())  # half a second, if not busy
+            finally:
+                own_kafka.resume()
 
     def test_closed_is_closed(self, library, kafka, topic):
         """LAG-2: for good, and twice is no mistake."""
