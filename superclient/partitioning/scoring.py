@@ -12,7 +12,7 @@ twice their median; half as much again is left to chance, since a topic of a doz
 
 def score(lag: float, max_lag: float) -> float:
     """clamp(1 − lag / max_lag, 0, 1): 1.0 for a queue that is empty, 0.0 for one of `max_lag` records or more."""
-    return min(1.0, max(0.0, 1.0 - lag / max_lag))
+    return min(1.0, max(0.0, (max_lag - lag) / max_lag))  # in this order: a tenth left of a thousand is 0.1 exactly
 
 
 def usual(lags: Collection[int], floor: float = FLOOR) -> float:

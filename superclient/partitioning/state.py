@@ -126,13 +126,14 @@ class LagState:
         rules = self.rules
         scale = rules.max_lag if rules.max_lag is not None else 2 * scoring.usual(lags.values() or [0], floor)
         limit = (1 - rules.threshold) * scale
+        kept = before.excess if rules.probation and before is not None else {}
+        scores = {partition: scoring.score(lag, scale) for partition, lag in lags.items()}
         excess = {}
         for partition, lag in lags.items():
-            kept = rules.probation and before is not None and partition in before.excess
-            too_long = lag - (limit / 2 if kept else limit)
-            if too_long > 0:
-                excess[partition] = too_long
-        return {partition: scoring.score(lag, scale) for partition, lag in lags.items()}, excess
+            allowed = limit / 2 if partition in kept else limit
+            if scores[partition] < rules.threshold or (partition in kept and lag > allowed):
+                excess[partition] = max(1.0, lag - allowed)
+        return scores, excess
 
     def _weights(
         self,

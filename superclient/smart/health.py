@@ -20,7 +20,6 @@ log = logging.getLogger("superclient.smart.monitor")
 IDLE = 300.0
 """Seconds (or ten refresh intervals, if that is longer) after which a topic that was met on the way, and that nobody
 asked about since, is watched no more."""
-_ROUNDING = 1e-12  # of a score: what lies exactly at the threshold must not be put below it by a floating-point digit
 _LONGEST_TEXT = 300
 
 Source = Literal["collector", "published"]
@@ -95,7 +94,7 @@ class Health:
         self.feeds = Feeds()
         rules = Rules(
             max_lag=config.max_lag_for_health,
-            threshold=config.health_threshold - _ROUNDING,
+            threshold=config.health_threshold,
             cut_off=cut_off(config),
             least=0.0,
             probation=False,

@@ -7,6 +7,7 @@ that sees the same health.
 """
 
 import hashlib
+import math
 import time
 import zlib
 from collections import deque
@@ -63,13 +64,15 @@ class Place:
         used: when that was last looked at, and not only taken.
         unseen: how many times it may be taken before the next look, of `given` at the last one. Asking for the time
             costs more than all the rest.
+        told: when others were last told of it.
         mark: `unseen` when somebody last wanted its room: if it is another number now, the key has been used since.
     """
 
-    __slots__ = ("given", "key", "mark", "partition", "topic", "unseen", "used")
+    __slots__ = ("given", "key", "mark", "partition", "told", "topic", "unseen", "used")
 
     def __init__(self, topic: str, key: bytes, partition: int, used: float) -> None:
-        self.topic, self.key, self.partition, self.used = topic, key, partition, used
+        self.topic, self.key, self.partition = topic, key, partition
+        self.used = self.told = used
         self.unseen = self.given = self.mark = 0
 
 
@@ -86,6 +89,7 @@ class Keys:
         "_hash",
         "_most",
         "_queue",
+        "_renewal",
         "_seconds",
         "_shared",
         "_short",
@@ -102,12 +106,14 @@ class Keys:
         most: int = 1000,
         seconds: float = 300.0,
         shared: Cache | None = None,
+        shared_seconds: float = 900.0,
         space: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Remember `most` keys, each until nobody used it for so many `seconds`.
 
-        `shared` is what other processes see, under names that begin with `space`, which is one per cluster.
+        `shared` is what other processes see, under names that begin with `space`, which is one per cluster. What is in
+        use is told to it again before it is forgotten there, after `shared_seconds`.
         """
         self.known: dict[str, dict[bytes, Place]] = {}
         self._queue: deque[Place] = deque()  # who is to go, the first first
@@ -115,6 +121,7 @@ class Keys:
         self._hash = HASHES.get(partitioner, zlib.crc32)
         self._most, self._seconds, self._short = most, seconds, seconds / 100
         self._shared, self._space = shared, space
+        self._renewal = shared_seconds / 4 if shared is not None else math.inf
         self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -143,6 +150,9 @@ class Keys:
             place.partition = (
                 self._hash(key) % count
             )  # as librdkafka did, as long as we did not know how many there are
+        if now - place.told >= self._renewal:
+            place.told = now
+            self._tell(topic, key, place.partition)
         return place.partition
 
     def forget(self, topic: str, key: str | bytes) -> None:
@@ -155,10 +165,13 @@ class Keys:
         self.forget(topic, key)
 
     def _first(self, topic: str, key: bytes) -> int:
-        partition = self._agreed(topic, key)
-        if partition is None:
+        # What another process, or this one long ago, has chosen, as far as that is known here already.
+        shared = self._shared.get_nowait(self._name(topic, key), renew=True) if self._shared is not None else None
+        if type(shared) is int and 0 <= shared < (self._count(topic) or shared + 1):
+            partition = shared
+        else:
             partition = self._chosen(topic, key)
-            self._tell(topic, key, partition)
+            self._tell(topic, key, partition, first=shared is None)  # else of a topic that was larger, or nobody's
         if not self._most:
             return partition
         new = Place(topic, key, partition, self._clock())
@@ -184,17 +197,10 @@ class Keys:
             place.mark = place.unseen
             self._queue.append(place)
 
-    def _agreed(self, topic: str, key: bytes) -> int | None:
-        """What another process, or this one long ago, has chosen, as far as that is known here already."""
-        if self._shared is None:
-            return None
-        found = self._shared.get_nowait(self._name(topic, key), renew=True)
-        count = self._count(topic)
-        return found if type(found) is int and 0 <= found < (count or found + 1) else None
-
-    def _tell(self, topic: str, key: bytes, partition: int) -> None:
+    def _tell(self, topic: str, key: bytes, partition: int, first: bool = True) -> None:
+        """The others; where one of them was faster, with another choice, that one stays, for those to come."""
         if self._shared is not None and partition != UNPLACED:
-            self._shared.set_nowait(self._name(topic, key), partition)
+            self._shared.set_nowait(self._name(topic, key), partition, first=first)
 
     def _chosen(self, topic: str, key: bytes) -> int:
         count = self._count(topic)

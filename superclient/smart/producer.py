@@ -220,6 +220,7 @@ class _Helpers:
                 most=config.cache.local_max_size,
                 seconds=config.cache.local_ttl_seconds,
                 shared=cache,
+                shared_seconds=config.cache.remote_ttl_seconds,
                 space=quote(",".join(connection("confluent-kafka", settings).bootstrap), safe=",:"),
             )
         self.choice = Choice(monitor.views, settings)

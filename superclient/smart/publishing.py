@@ -60,7 +60,7 @@ class Board:
         lasts = max(INTERVALS * config.refresh_interval, LEAST_SECONDS)
         now = self._wall()
         values = {
-            self._prefix + topic: (encoded(_value(queues, config.max_lag_for_health, now, lasts)), lasts)
+            self._prefix + topic: (encoded(_value(queues, config.max_lag_for_health, now, lasts)), lasts, False)
             for topic, queues in found.items()
             if queues
         }

@@ -259,6 +259,26 @@ def test_what_was_chosen_meanwhile_stays(redis_server: RedisServer, space: str, 
     assert cache.get_nowait("k") == 2
 
 
+def test_the_first_one_stays(redis_server: RedisServer, space: str, made: Any) -> None:
+    """KSP-8, KSP-26: who is told to be the first gives way to who was, whose time counts anew; this process has its
+    own."""
+    other = made(DefaultRemoteCache, redis_server.config(), space)
+    other.set("theirs", 1, ttl=5.0)
+    cache = made(DefaultHybridCache, redis_server.config(), space)
+    cache.set_nowait("theirs", 2, ttl=500.0, first=True)
+    cache.set_nowait("ours", 3, first=True)
+    wait_for(lambda: other.get("ours") == 3, "the value that nobody had")
+    found = other.find("theirs")
+    assert found is not None
+    assert found.value == 1
+    assert found.remaining is not None
+    assert found.remaining > 100
+    assert cache.get_nowait("theirs") == 2
+    cache.set_nowait("theirs", 4)
+    cache.set_nowait("theirs", 5, first=True)
+    wait_for(lambda: other.get("theirs") == 4, "what was set, whoever was first")
+
+
 def test_what_is_in_use_is_kept(redis_server: RedisServer, space: str, made: Any) -> None:
     """KSP-8: a value that is renewed outlives its time in memory and in Redis, and one that is not does not."""
     config = redis_server.config(local_ttl_seconds=1.0, remote_ttl_seconds=2.0)

@@ -34,13 +34,16 @@ class Shared:
     def __init__(self, **known: Any) -> None:
         self.known: dict[str, Any] = dict(known)
         self.asked: list[str] = []
+        self.told: list[str] = []
 
     def get_nowait(self, key: str, *, renew: bool = False) -> Any:
         self.asked.append(key)
         return self.known.get(key)
 
-    def set_nowait(self, key: str, value: Any, ttl: float | None = None) -> None:
-        self.known[key] = value
+    def set_nowait(self, key: str, value: Any, ttl: float | None = None, *, first: bool = False) -> None:
+        self.told.append(key)
+        if not (first and key in self.known):
+            self.known[key] = value
 
 
 def seen(lags: list[int], clock: Clock, state: LagState | None = None) -> LagState:
@@ -222,6 +225,30 @@ def test_nonsense_of_others_does_not_count(told: Any, clock: Clock) -> None:
     Keys(state.views, shared=shared, clock=clock).place(TOPIC, key)
     shared.known = dict.fromkeys(shared.known, told)
     assert Keys(state.views, shared=shared, clock=clock).place(TOPIC, key) == 1
+
+
+def test_what_is_in_use_is_told_again_before_others_forget_it(clock: Clock) -> None:
+    """KSP-8: a key that this process goes on with must not be chosen anew by another one meanwhile."""
+    shared = Shared()
+    keys = Keys(seen([0, 0], clock).views, shared=shared, shared_seconds=40.0, clock=clock)
+    for _ in range(100):
+        assert keys.place(TOPIC, key_of(1, 2)) == 1
+        clock.now += 1.0
+    assert 7 <= len(shared.told) <= 11
+
+
+def test_of_two_who_are_first_the_faster_one_is_who_others_go_by(clock: Clock) -> None:
+    """KSP-8: neither moves its key; whoever comes later does as the faster one did."""
+    shared, key = Shared(), key_of(1, 4)
+    one = Keys(seen([0, 5000, 5000, 5000], clock).views, shared=shared, clock=clock)
+    assert one.place(TOPIC, key) == 0
+    told, shared.known = dict(shared.known), {}  # under way
+    other = Keys(seen([0, 0, 0, 0], clock).views, shared=shared, clock=clock)
+    shared.get_nowait = lambda key, renew=False: None  # type: ignore[method-assign]
+    shared.known = told
+    assert other.place(TOPIC, key) == 1
+    assert shared.known == told
+    assert one.place(TOPIC, key) == 0
 
 
 def test_without_memory_the_shared_cache_is_asked_each_time(clock: Clock) -> None:

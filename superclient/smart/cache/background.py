@@ -21,7 +21,8 @@ PATIENCE = 1.0
 """Seconds that `close` waits for what is on its way."""
 
 _PLAIN = frozenset((int, str, bool, float))
-_Write = tuple[Value, float]
+_Write = tuple[Value, float, bool]
+"""A value, the seconds that it is to last, and whether what is there already stays."""
 
 
 class Background:
@@ -53,15 +54,15 @@ class Background:
             self._offer(key, None)
             return None
         if renew and entry.renew(memory.clock()):
-            self._offer(key, (entry.value, entry.store_ttl))
+            self._offer(key, (entry.value, entry.store_ttl, True))
         return entry.value
 
-    def set(self, key: str, value: Value, ttl: float | None) -> None:
+    def set(self, key: str, value: Value, ttl: float | None, first: bool = False) -> None:
         """See Cache.set_nowait."""
         if type(value) not in _PLAIN:
             encoded(value)  # a TypeError is for whoever gave the value, not for the thread
         self.remember(key, value, ttl)
-        self._offer(key, (value, self._ttl if ttl is None else ttl))
+        self._offer(key, (value, self._ttl if ttl is None else ttl, first))
 
     def remember(self, key: str, value: Value, ttl: float | None) -> None:
         """Set it in memory, where it counts no longer than in the store."""
@@ -95,8 +96,11 @@ class Background:
             if self._closed or (new and len(pending) >= MOST_PENDING):
                 self.dropped += 1
                 return
-            if new or work is not None:
+            before = pending.get(key)
+            if work is not None and (before is None or not work[2]):  # one that gives way, to one that is waiting too
                 pending[key] = work
+            elif new:
+                pending[key] = None
             if new and len(pending) == 1:
                 self._wakes.put(True)
             if self._thread is None:
@@ -130,7 +134,7 @@ class Background:
                     self.dropped += len(batch)
 
     def _do(self, work: dict[str, _Write | None]) -> None:
-        writes = {key: (encoded(what[0]), what[1]) for key, what in work.items() if what is not None}
+        writes = {key: (encoded(what[0]), *what[1:]) for key, what in work.items() if what is not None}
         if writes:
             self._store.write(writes)
         reads = [key for key, what in work.items() if what is None]

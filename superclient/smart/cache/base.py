@@ -39,8 +39,12 @@ class Cache(Protocol):
         """
         ...
 
-    def set_nowait(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As `set`, in memory at once; Redis learns it in the background, and never where it is away."""
+    def set_nowait(self, key: str, value: Value, ttl: float | None = None, *, first: bool = False) -> None:
+        """As `set`, in memory at once; Redis learns it in the background, and never where it is away.
+
+        `first`: what Redis has already stays, and its time counts anew; so of several who are first at the same time
+        all but those themselves go by one.
+        """
         ...
 
     def delete(self, key: str) -> None:

@@ -42,9 +42,9 @@ class DefaultHybridCache:
         """See Cache.get_nowait."""
         return self._remote.get_nowait(key, renew=renew)
 
-    def set_nowait(self, key: str, value: Value, ttl: float | None = None) -> None:
+    def set_nowait(self, key: str, value: Value, ttl: float | None = None, *, first: bool = False) -> None:
         """See Cache.set_nowait."""
-        self._remote.set_nowait(key, value, ttl)
+        self._remote.set_nowait(key, value, ttl, first=first)
 
     def delete(self, key: str) -> None:
         """See Cache.delete."""

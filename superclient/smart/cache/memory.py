@@ -90,7 +90,7 @@ class DefaultLocalCache:
                 setattr(entry, name, getattr(new, name))
         self._bound(key)
 
-    def set_nowait(self, key: str, value: Value, ttl: float | None = None) -> None:
+    def set_nowait(self, key: str, value: Value, ttl: float | None = None, *, first: bool = False) -> None:
         """See Cache.set_nowait."""
         self.set(key, value, ttl)
 

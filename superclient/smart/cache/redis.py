@@ -70,7 +70,7 @@ class DefaultRemoteCache:
         self._background.forget(key)
         self._background.remember(key, value, ttl)
         try:
-            self._store.write({key: (text, self._ttl if ttl is None else ttl)})
+            self._store.write({key: (text, self._ttl if ttl is None else ttl, False)})
         except CacheError:
             pass  # the store has said it
 
@@ -78,9 +78,9 @@ class DefaultRemoteCache:
         """See Cache.get_nowait."""
         return self._background.get(key, renew)
 
-    def set_nowait(self, key: str, value: Value, ttl: float | None = None) -> None:
+    def set_nowait(self, key: str, value: Value, ttl: float | None = None, *, first: bool = False) -> None:
         """See Cache.set_nowait."""
-        self._background.set(key, value, ttl)
+        self._background.set(key, value, ttl, first)
 
     def delete(self, key: str) -> None:
         """See Cache.delete."""

@@ -87,10 +87,15 @@ class RedisStore:
                 found[key] = Found(value, left / 1000 if left >= 0 else None)
         return found
 
-    def write(self, values: Mapping[str, tuple[str, float]]) -> None:
-        """Key → value as `encoded`, and its time to live in seconds."""
-        ttls = {key: max(1, round(min(ttl, LONGEST_TTL) * 1000)) for key, (_, ttl) in values.items()}
-        self.run([("SET", self._name(key), text, "PX", ttls[key]) for key, (text, _) in values.items()])
+    def write(self, values: Mapping[str, tuple[str, float, bool]]) -> None:
+        """Key → value as `encoded`, its time to live in seconds, and whether what is there already stays instead."""
+        commands: list[tuple[Any, ...]] = []
+        for key, (text, ttl, first) in values.items():
+            name, left = self._name(key), max(1, round(min(ttl, LONGEST_TTL) * 1000))
+            commands.append(("SET", name, text, "PX", left, *(("NX",) if first else ())))
+            if first:
+                commands.append(("PEXPIRE", name, left))
+        self.run(commands)
 
     def delete(self, key: str) -> None:
         """Forget one value."""
