@@ -91,7 +91,7 @@ def main() -> None:
 def _sides(peer: bool) -> list[Arm]:
     bare, ours = arms(peer=False)
     lag = {"SUPERSTREAM_CONSUMER_GROUP": GROUP, "SUPERSTREAM_LAG_INTERVAL_MS": f"{INTERVAL * 1000:.0f}"}
-    explicit = environment(packages=[*CLIENTS, "cachetools"])
+    explicit = environment(packages=CLIENTS)
     found = [
         replace(bare, name=DEFAULT),
         replace(ours, name=STICKY),
