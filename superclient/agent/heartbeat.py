@@ -119,7 +119,8 @@ class Heartbeat:
                         return
                     self._thread = threading.current_thread()
             try:
-                wakes.get(timeout=max(0.0, pause or 0.0))
+                # Up to CPython 3.12 a get with a time-out of nanoseconds may wait for ever.
+                wakes.get(timeout=max(0.001, pause or 0.0))
                 while True:  # many wakes are one
                     wakes.get_nowait()
             except Empty:

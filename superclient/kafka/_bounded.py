@@ -11,6 +11,9 @@ from superclient.kafka.internal import CLIENT_ID_PREFIX, internal
 T = TypeVar("T")
 
 
+_LAST_STEPS = 0.1  # seconds that a worker which has done its work gets to end
+
+
 class Deadline:
     """A moment by which something must be over."""
 
@@ -61,12 +64,15 @@ def bounded(timeout: float, work: Callable[[Deadline], T]) -> T:
     any library can be told; such a thread is left to end by itself. The work keeps to the deadline wherever it can.
     """
     job = _Job(work, Deadline(timeout))
+    worker = threading.Thread(target=job.run, name=CLIENT_ID_PREFIX + "worker", daemon=True)
     try:
-        threading.Thread(target=job.run, name=CLIENT_ID_PREFIX + "worker", daemon=True).start()
+        worker.start()
     except RuntimeError:  # an interpreter that is ending starts no thread
         job.run()
     if not job.done.wait(timeout):
         raise Unreachable(f"no answer within {timeout:g} s")
+    if worker.ident is not None:
+        worker.join(_LAST_STEPS)  # a fork that comes right after this should not find it
     if job.error is not None:
         raise job.error
     return job.result[0]
