@@ -17,6 +17,13 @@ from tests.servers.secure import SecureBroker
 _log_sizes = pytest.StashKey[dict[Path, int]]()
 
 
+class Reserved(Broker):
+    """See `reserved_kafka`."""
+
+    def properties(self) -> dict[str, str]:
+        return {**super().properties(), "auto.create.topics.enable": "false"}
+
+
 def _require_kafka(version: str = KAFKA_VERSION) -> None:
     """TST-3: under CI a missing server is a failure; elsewhere the skip says how to get it."""
     missing = [] if kafka_libraries(version).is_dir() else [f"Kafka {version}"]
@@ -68,6 +75,13 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     yield from _running(Broker(tmp_path_factory.mktemp("own-kafka"), "own-kafka"))
 
 
+@pytest.fixture(scope="module")
+def reserved_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker for one test module that creates no topic because somebody asks for it: what was deleted stays so."""
+    _require_kafka()
+    yield from _running(Reserved(tmp_path_factory.mktemp("reserved-kafka"), "reserved-kafka"))
+
+
 @pytest.fixture
 def fresh_kafka(tmp_path: Path) -> Iterator[Broker]:
     """A broker for one test, to pause, kill and restart."""
@@ -103,7 +117,7 @@ def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBro
         broker.close()
 
 
-_SERVERS = {"kafka", "own_kafka", "fresh_kafka", "old_kafka", "secure_kafka", "behind_proxy"}
+_SERVERS = {"kafka", "own_kafka", "reserved_kafka", "fresh_kafka", "old_kafka", "secure_kafka", "behind_proxy"}
 _SERVERS |= {"redis_server", "fresh_redis", "secure_redis"}
 
 
