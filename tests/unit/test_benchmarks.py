@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 import benchmarks.all as everything
-from benchmarks import _design, _pictures, _report, _statistics, _svg, chosen, lag, sweep, throughput, wire
+from benchmarks import _design, _pictures, _report, _statistics, _svg, chosen, lag, smart, sweep, throughput, wire
 from benchmarks._harness import BARE, LIBRARIES, OTHER, OURS, Arm, Results, configured, interleave, turns
 from benchmarks.programs.events import events
 
@@ -333,3 +333,13 @@ def test_a_column_for_each_arm_of_its_own() -> None:
 def test_the_choice_of_a_partition_is_timed() -> None:
     """LAG-7: it runs; what it costs is for people to read."""
     assert lag.choice(records=2000) > 0
+
+
+def test_what_smart_producer_may_cost_is_in_its_table() -> None:
+    """KSP-30, KSP-31: at most 1.8 × a bare call and 2 µs more, at least 0.9 of the acknowledged records."""
+    one = {"relative": 2.0, "piece": 1000.0, "rate": 100_000.0, "bytes": 50.0, "moved": 0}
+    found = Results({BARE: [dict(one)], OURS: [{**one, "relative": 3.7, "rate": 89_000.0}]}, {})
+    call, added, rate, _ = smart._rows("healthy, without keys", found)
+    assert (call.goal, call.met) == (1.8, False)
+    assert (added.goal, added.met) == (2000.0, True)
+    assert (rate.goal, rate.met) == (0.9, False)
