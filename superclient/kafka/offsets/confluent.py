@@ -1,6 +1,7 @@
-"""Questions through librdkafka's admin client (confluent-kafka 2.3 to 2.16), which knows by itself whom to ask.
+"""Questions through librdkafka (confluent-kafka 2.3 to 2.16), which knows by itself whom to ask.
 
-Each leader's partitions are a call of their own, since librdkafka gives no part of a call's result before all of it.
+Metadata and offsets through its admin client, groups through `bystanders`. Each leader's partitions are a call of their
+own, since librdkafka gives no part of a call's result before all of it.
 """
 
 import time
@@ -13,6 +14,7 @@ from typing import Any, cast
 from superclient.errors import ClusterError, TopicMissing, Unreachable
 from superclient.kafka import confluent as face
 from superclient.kafka.connection import Connection
+from superclient.kafka.offsets.bystanders import Bystanders
 from superclient.kafka.offsets.exchange import Answers, Ask, Conversation
 from superclient.kafka.offsets.lasting import lasting
 from superclient.kafka.offsets.protocol import (
@@ -53,23 +55,30 @@ class _Transport:
         self._watch = face._Watch()
         settings: dict[str, Any] = {**lasting(connection), **face._common(self._watch)}
         self._admin: Any = AdminClient(settings)
+        self._groups = Bystanders(settings, self._watch)
         self._end = 0.0  # time.monotonic() when nobody waits any longer
 
     def send(self, asks: Sequence[Ask], seconds: float) -> Answers:
         """See exchange.Transport."""
         self._end = time.monotonic() + seconds
         self._admin.poll(0)
+        self._groups.serve()
         self._watch.check()  # brokers that were lost since the last reading: librdkafka says so but once
         started = [self._start(ask.question, max(seconds, 0.01)) for ask in asks]
-        return [self._finish(ask.question, futures) for ask, futures in zip(asks, started, strict=True)]
+        about_groups = self._about_groups([ask.question for ask in asks], seconds)
+        return [
+            about_groups.get(number) or self._finish(ask.question, futures)
+            for number, (ask, futures) in enumerate(zip(asks, started, strict=True))
+        ]
 
     def close(self) -> None:
         """See exchange.Transport. With its last reference librdkafka ends its threads, which takes a moment."""
+        self._groups.close()
         self._admin = None
 
     def _start(self, question: Question, seconds: float) -> Mapping[Any, Future[Any]]:
         import confluent_kafka.admin as library
-        from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, TopicCollection
+        from confluent_kafka import IsolationLevel, TopicCollection
 
         if isinstance(question, Metadata):
             futures = self._admin.describe_topics(TopicCollection(list(question.topics)), request_timeout=seconds)
@@ -79,24 +88,29 @@ class _Transport:
             wanted = dict.fromkeys(_partitions(question.partitions), spec)
             uncommitted = IsolationLevel.READ_UNCOMMITTED
             futures = self._admin.list_offsets(wanted, isolation_level=uncommitted, request_timeout=seconds)
-        elif isinstance(question, OffsetFetch):
-            group = ConsumerGroupTopicPartitions(question.group, _partitions(question.partitions))
-            futures = self._admin.list_consumer_group_offsets([group], request_timeout=seconds)
         else:
             futures = {}
         return cast("Mapping[Any, Future[Any]]", futures)
 
+    def _about_groups(self, questions: Sequence[Question], seconds: float) -> dict[int, Any]:
+        """Number of the question → its result, or a ClusterError, of those that groups are asked about."""
+        found: dict[int, Any] = {}
+        finds = {number: each.group for number, each in enumerate(questions) if isinstance(each, FindCoordinator)}
+        fetches = {number: each for number, each in enumerate(questions) if isinstance(each, OffsetFetch)}
+        try:
+            codes = self._groups.find(list(finds.values()), seconds)
+            found |= {number: (code, _ANYBODY) for number, code in zip(finds, codes, strict=True)}
+            wanted = {each.group: _partitions(each.partitions) for each in fetches.values()}
+            answers = self._groups.commits(wanted, seconds)
+            found |= {number: _commits(answers[each.group]) for number, each in fetches.items()}
+        except ClusterError as error:  # nobody can be reached, or nobody lets us in
+            found |= dict.fromkeys([*finds, *fetches], error)
+        return found
+
     def _finish(self, question: Question, futures: Mapping[Any, Future[Any]]) -> Any:
         """The question's result, or a ClusterError in its place."""
         try:
-            if isinstance(question, FindCoordinator):
-                return 0, _ANYBODY
-            if isinstance(question, Metadata):
-                return self._leaders(futures)
-            if isinstance(question, ListOffsets):
-                return self._offsets(futures)
-            (future,) = futures.values()
-            return self._commits(future)
+            return self._leaders(futures) if isinstance(question, Metadata) else self._offsets(futures)
         except ClusterError as error:
             self._watch.check()  # where nobody can be reached, or nobody lets us in, there is nothing more to wait for
             return error
@@ -123,16 +137,6 @@ class _Transport:
                 found[partition.topic][partition.partition] = error.code, -1
         return found
 
-    def _commits(self, future: Future[Any]) -> tuple[int, dict[str, dict[int, int]]]:
-        found: dict[str, dict[int, int]] = defaultdict(dict)
-        try:
-            for each in self._value(future).topic_partitions:
-                if each.error is None and each.offset >= 0:
-                    found[each.topic][each.partition] = each.offset
-        except _Refused as error:
-            return error.code, {}
-        return 0, dict(found)
-
     def _value(self, future: Future[Any]) -> Any:
         """What a call brought.
 
@@ -157,6 +161,19 @@ class _Transport:
                     raise _Refused(failure.code()) from None
                 known = face._translate(failure)
                 raise (_Refused(UNKNOWN_TOPIC) if isinstance(known, TopicMissing) else known) from None
+
+
+def _commits(answer: list[Any] | int | ClusterError) -> Any:
+    """An OffsetFetch's result, or a ClusterError in its place."""
+    if isinstance(answer, ClusterError):
+        return answer
+    if isinstance(answer, int):
+        return answer, {}
+    found: dict[str, dict[int, int]] = defaultdict(dict)
+    for each in answer:
+        if each.error is None and each.offset >= 0:
+            found[each.topic][each.partition] = each.offset
+    return 0, dict(found)
 
 
 def _partitions(partitions: Mapping[str, Iterable[int]]) -> list[Any]:
