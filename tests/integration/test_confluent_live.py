@@ -45,12 +45,11 @@ def tuned(producer, changes):
     producer._superclient.tend(producer)
     return producer._superclient.tune(producer, changes)
 
-# A handle has four threads and at least five descriptors, of which one comes and goes with the address to start from.
 def resources():
-    gc.collect()  # an exception that was caught may hold a client of the agent's
     return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+
 def fits(now, before):
-    return now[0] <= before[0] and now[1] < before[1] + 5
+    return now[0] <= before[0] and now[1] <= before[1]
 """
 
 UNDER_LOAD = (
@@ -61,13 +60,17 @@ producer.list_topics(topic, 20)
 early, live = producer.produce, producer._superclient
 wait_for(lambda: live.tune(producer, changes(-1)))
 wait_for(lambda: live.tend(producer) or not live._left)
-before = resources()
-sys.setswitchinterval(1e-4)
-called, sent, going, polling = {}, {}, True, True
+called, sent, going, polling = {}, {3: 1}, True, True
 
 def note(error, message):
     assert error is None, error
     called[message.value()] = called.get(message.value(), 0) + 1
+
+# A handle that has just come is connected to nobody for a moment: one that has delivered a record counts in full.
+producer.produce(topic, key=b"3", value=b"3 0", on_delivery=note)
+assert producer.flush(30) == 0
+before = resources()
+sys.setswitchinterval(1e-4)
 
 def work(key):
     number = 0
