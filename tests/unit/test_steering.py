@@ -11,7 +11,9 @@ import pytest
 from superclient.agent.adapters.confluent import steering
 from superclient.agent.adapters.confluent.steering import Steer, steerable
 from superclient.agent.lag import Views
+from superclient.agent.model import Origin, Plan, ProducerRequest
 from superclient.kafka.connection import ClusterKey
+from superclient.kafka.security import connection
 from superclient.partitioning import LagState, Queue
 
 KEY = ClusterKey(("a:1",), "PLAINTEXT")
@@ -187,3 +189,30 @@ def test_first_records_are_noted() -> None:
 def test_only_who_sticks_at_random_is_steered(settings: dict[str, Any], expected: bool) -> None:
     """LAG-7: not where the program chose a partitioner that hashes a missing key, or wants no sticking."""
     assert steerable(settings, {}) is expected
+
+
+@pytest.mark.parametrize(
+    ("own", "changes", "seconds"),
+    [
+        ({}, {}, 0.01),
+        ({"linger.ms": 20}, {}, 0.04),
+        ({"linger.ms": 20}, {"linger.ms": 50}, 0.1),
+        ({"linger.ms": 20, "sticky.partitioning.linger.ms": 15}, {"linger.ms": 50}, 0.015),
+        ({"linger.ms": 0}, {}, 0.01),
+    ],
+)
+def test_a_turn_is_as_long_as_librdkafkas_own(
+    own: dict[str, Any], changes: dict[str, int | str], seconds: float
+) -> None:
+    """LAG-5: twice the linger in force where the program does not say, so that batches stay as full."""
+    request = ProducerRequest(
+        library="confluent-kafka",
+        library_version="2.16.1",
+        client_id="",
+        connection=connection("confluent-kafka", {}),
+        written=own,
+        defaults={"linger.ms": 5, "sticky.partitioning.linger.ms": 10},
+        codecs=frozenset(),
+        tunable=frozenset(),
+    )
+    assert steering._shape(own, request, Plan(changes, (), Origin.DEFAULTS))[2] == seconds

@@ -18,14 +18,14 @@ from superclient.agent.lag import Views
 from superclient.agent.model import Plan, ProducerRequest
 from superclient.agent.optimizer import number
 from superclient.agent.routing import LAG_AWARE, MOST_TOPICS
-from superclient.kafka.vocabulary import BATCH, PARTITIONER
+from superclient.kafka.vocabulary import BATCH, LINGER, PARTITIONER
 from superclient.partitioning import UNPLACED, LagAware, Turns
 
 RANDOM = ("random", "consistent_random", "murmur2_random", "fnv1a_random")
 """Partitioners of librdkafka's that place a record without a key at random, and therefore stick; the others hash it."""
 STICKY_LINGER = "sticky.partitioning.linger.ms"
 MESSAGES = "batch.num.messages"
-_DEFAULTS: Mapping[str, float] = {BATCH: 1_000_000, MESSAGES: 10_000, STICKY_LINGER: 10}  # of 2.3 to 2.16
+_DEFAULTS: Mapping[str, float] = {BATCH: 1_000_000, MESSAGES: 10_000, LINGER: 5, STICKY_LINGER: 10}  # of 2.3 to 2.16
 SETTLING = 2.0  # seconds after its first record in which a topic is librdkafka's alone: it may not know it yet
 LIMITED = 60.0  # seconds for which a partition that librdkafka did not know is not tried again
 _UNKNOWN_PARTITION = -190
@@ -48,7 +48,7 @@ def apply(producer: Any, handles: Any, request: ProducerRequest, plan: Plan) -> 
     if plan.changes.get(PARTITIONER) != LAG_AWARE:
         handles.follow(producer, None)
         return
-    views, shape = pipeline.views(request, plan), _shape(request, plan)
+    views, shape = pipeline.views(request, plan), _shape(handles.making.own, request, plan)
     steer: Steer | None = handles.steer
     if steer is not None and steer.shape == shape:
         steer.views.groups = views.groups
@@ -56,11 +56,13 @@ def apply(producer: Any, handles: Any, request: ProducerRequest, plan: Plan) -> 
         handles.follow(producer, Steer(views, shape, handles.ledger.noted))
 
 
-def _shape(request: ProducerRequest, plan: Plan) -> Shape:
+def _shape(own: Mapping[str, Any], request: ProducerRequest, plan: Plan) -> Shape:
     def value(name: str) -> float:
         return number(plan.changes.get(name, request.effective(name))) or _DEFAULTS[name]
 
-    return int(value(BATCH)), int(value(MESSAGES)), value(STICKY_LINGER) / 1000
+    # As librdkafka reckons it where the program does not say: its default is not what it says of itself.
+    sticky = number(conf.flat(own).get(STICKY_LINGER)) or max(2 * value(LINGER), _DEFAULTS[STICKY_LINGER])
+    return int(value(BATCH)), int(value(MESSAGES)), sticky / 1000
 
 
 class Steer:
