@@ -121,7 +121,7 @@ class Offsets:
     Attributes:
         ends: topic → partition → log end offset; a topic that does not exist, and a partition without a leader, is
             absent.
-        starts: the same with log start offsets, asked for only where some group has committed nothing.
+        starts: the same with log start offsets, which may be up to a minute old: retention moves them forward.
         committed: group → topic → partition → committed offset, only where there is one.
         refused: group → why its offsets could not be read (no right to it, its coordinator is away); in no `committed`.
     """
@@ -136,7 +136,7 @@ class OffsetsReader(Protocol):
     """Reads offsets again and again through connections that stay open; one thread at a time, each time any.
 
     A reading costs one ListOffsets request per leader and one OffsetFetch per group, of all partitions of all topics
-    (and one more ListOffsets where a group has committed nothing). It joins no group and creates no topic.
+    (and once a minute one more ListOffsets per leader, for where they start). It joins no group and creates no topic.
     """
 
     def read(self, groups: Mapping[str, Collection[str]], timeout: float) -> Offsets:

@@ -15,13 +15,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions, NewTopic
 
 from superclient import kafka as clients
 from superclient.errors import ClusterError, NotAuthorized, Unreachable
 from superclient.kafka import LIBRARIES
 from superclient.kafka.offsets import exchange
+from superclient.partitioning.collectors import queues
 from tests import faults
 from tests.contract.test_kafka_faces import plain, secure, timed
 from tests.environments import environment, run_program, start_program
@@ -50,10 +51,17 @@ def reader(library, bootstrap):
 def commit(broker, group, offsets):
     """What a real consumer of the group does; (topic, partition) → offset."""
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group})
+    partitions = [TopicPartition(*where, offset) for where, offset in offsets.items()]
+
+    def done():
+        try:
+            consumer.commit(offsets=partitions, asynchronous=False)
+        except KafkaException:  # a cluster's first group waits for its coordinator for longer than a commit does
+            return False
+        return True
+
     try:
-        consumer.commit(
-            offsets=[TopicPartition(*where, offset) for where, offset in offsets.items()], asynchronous=False
-        )
+        wait_for(done, "the commit", 90)
     finally:
         consumer.close()
 
@@ -69,7 +77,7 @@ def write(broker, topic, counts):
 
 class TestReading:
     def test_ends_and_what_two_groups_have_committed(self, library, kafka):
-        """LAG-1, LAG-2: of several topics; where a group has committed nothing the start, which retention moves."""
+        """LAG-1, LAG-2: of several topics; and the starts, which retention moves."""
         orders, carts = kafka.create_topic(new_name(), partitions=3), kafka.create_topic(new_name())
         write(kafka, orders, {0: 5, 1: 3})
         write(kafka, carts, {0: 2})
@@ -87,7 +95,28 @@ class TestReading:
         assert found.committed[second] == {carts: {0: 1}}
         assert found.committed.get(nobody, {}) == {}
         assert found.refused == {}
-        assert (complete.ends, complete.starts, complete.committed) == ({carts: {0: 2}}, {}, {second: {carts: {0: 1}}})
+        assert (complete.ends, complete.starts, complete.committed) == (
+            {carts: {0: 2}}, {carts: {0: 0}}, {second: {carts: {0: 1}}},
+        )  # fmt: skip
+
+    def test_retention_that_deletes_what_a_group_has_yet_to_read(self, library, kafka, topic, monkeypatch):
+        """LAG-1: what is behind the log start offset is in nobody's queue, whatever the group committed, once
+        starts are looked up again, as they are each minute."""
+        group, admin = new_name("group"), kafka.admin()
+        write(kafka, topic, {0: 5})
+        commit(kafka, group, {(topic, 0): 1})
+
+        def deleted(before):
+            next(iter(admin.delete_records([TopicPartition(topic, 0, before)]).values())).result(PATIENT)
+
+        def queued():
+            return queues(offsets.read({group: [topic]}, PATIENT), group, topic)[0].lag
+
+        monkeypatch.setattr(exchange, "METADATA_AGE", 0.0)
+        with reader(library, kafka.bootstrap) as offsets:
+            assert queued() == 4
+            deleted(3)
+            wait_for(lambda: queued() == 2, "the start to be read again")
 
     def test_a_transaction_that_is_still_open_counts(self, library, kafka, topic):
         """LAG-1: the end is the high watermark, beyond what a reader of committed records sees."""
@@ -142,8 +171,9 @@ class TestReading:
         """AGT-22: what the broker sees carries our client id."""
         with CountingWire(kafka.bootstrap) as wire, reader(library, wire.bootstrap) as offsets:
             offsets.read({new_name("group"): [topic]}, PATIENT)
+            asked = sum(wire.take().values())
             tally = wire.reset()
-        assert tally.agent_requests == sum(wire.take().values()) > 0
+        assert tally.agent_requests >= asked > 0  # librdkafka may have asked something between the two
 
 
 class TestRequests:
@@ -175,7 +205,7 @@ class TestRequests:
                 for _ in range(2):
                     found = offsets.read(groups, 60)
                     assert _size(found.ends) == _size(found.starts) == everything
-                    assert wire.take() == {"ListOffsets": 2, "OffsetFetch": 2}  # ends; and starts: nothing is committed
+                    assert wire.take() == {"ListOffsets": 1, "OffsetFetch": 2}
             for group in groups:
                 commit(broker, group, {(name, number): 0 for name in names for number in range(partitions)})
             for offsets in readers:
@@ -537,7 +567,7 @@ class TestVersions:
             asked = wire.take()
         assert (done.returncode, done.stderr) == (0, "")
         out = json.loads(done.stdout)
-        same = [{topic: {"0": 3}}, {}, {group: {topic: {"0": 2}}}, {}]
+        same = [{topic: {"0": 3}}, {topic: {"0": 0}}, {group: {topic: {"0": 2}}}, {}]
         assert out == {
             "first": same,
             **{f"parent {says_so}": same for says_so in (True, False)},
@@ -546,7 +576,7 @@ class TestVersions:
             "refused": "Unreachable",
         }
         sessions = 4  # the parent's, each child's, and the one that nobody closes
-        assert (asked.pop("ListOffsets"), asked.pop("OffsetFetch")) == (6, 6)
+        assert (asked.pop("ListOffsets"), asked.pop("OffsetFetch")) == (6 + sessions, 6)
         most = 3 if package.startswith("confluent") else 1  # librdkafka asks for itself too, while it connects
         assert asked.pop("FindCoordinator") <= 2 * sessions * most
         assert asked.pop("Metadata") <= 3 * sessions * most

@@ -174,6 +174,7 @@ class Brokers:
         self.commits: dict[str, dict[str, dict[int, int]]] = {}
         self.errors: dict[Any, Any] = {}  # address, group or topic → an error code, or what a broken connection is
         self.any_group = True
+        self.start = START
         self.asked: list[str] = []
 
     def send(self, asks: list[Ask], seconds: float) -> list[Any]:
@@ -208,7 +209,7 @@ class Brokers:
             return 3, -1
         if self.leaders[topic].get(number) != address:
             return 6, -1
-        return 0, END if timestamp == LATEST else START
+        return 0, END if timestamp == LATEST else self.start
 
     def _metadata(self, question: Metadata) -> Any:
         nodes = {1: NEAR, 2: FAR, 3: NEW}
@@ -242,22 +243,35 @@ GROUPS = {"group": ["orders"]}
 
 
 class TestConversation:
-    def test_starts_are_asked_for_only_where_something_is_not_committed(self, brokers, conversation):
-        """LAG-1, LAG-2: and only of such topics."""
+    def test_starts_are_asked_for_once_a_minute(self, brokers, conversation):
+        """LAG-1, LAG-2: whatever is committed; in between only where they are not known, or cannot be right."""
+        brokers.commits["group"] = {"orders": {0: 50, 1: 60}}
+        assert read(conversation, GROUPS).starts == {"orders": {0: START, 1: START}}
+        assert read(conversation, GROUPS).starts == {"orders": {0: START, 1: START}}
+        assert brokers.asked.count("ListOffsets") == 6  # two leaders' ends twice, and starts once
         brokers.leaders["carts"] = {0: NEAR}
-        brokers.commits["group"] = {"orders": {0: 50, 1: 60}, "carts": {}}
-        found = read(conversation, {"group": ["orders", "carts"]})
-        assert found.ends == {"orders": {0: END, 1: END}, "carts": {0: END}}
-        assert found.starts == {"carts": {0: START}}
-        assert found.committed["group"]["orders"] == {0: 50, 1: 60}
-        brokers.commits["group"]["carts"] = {0: 0}
-        assert read(conversation, {"group": ["orders", "carts"]}).starts == {}
+        both = {"group": ["orders", "carts"]}
+        assert read(conversation, both).starts == {"orders": {0: START, 1: START}, "carts": {0: START}}
+        assert brokers.asked.count("ListOffsets") == 9  # the new topic's one leader
+        brokers.start = START + 5
+        assert read(conversation, both).starts["carts"] == {0: START}
+        conversation._cluster._starts_until = 0.0
+        assert read(conversation, both).starts == {"orders": {0: START + 5, 1: START + 5}, "carts": {0: START + 5}}
+        conversation._cluster._starts["carts"][0] = END + 1  # the topic was made anew
+        assert read(conversation, both).starts["carts"] == {0: START + 5}
+
+    def test_where_a_leader_is_away_its_starts_are_not_waited_for(self, brokers, conversation):
+        """LAG-2: it was waited for once already."""
+        brokers.errors[FAR] = Unreachable("away")
+        found = read(conversation, GROUPS)
+        assert (found.ends, found.starts) == ({"orders": {0: END}}, {"orders": {0: START}})
+        assert brokers.asked.count("ListOffsets") == 3
 
     def test_leaders_and_coordinators_are_asked_for_once(self, brokers, conversation):
         """LAG-2: until they are old."""
         brokers.commits["group"] = {"orders": {0: 1, 1: 1}}
         read(conversation, GROUPS)
-        assert sorted(brokers.asked) == ["FindCoordinator", "ListOffsets", "ListOffsets", "Metadata", "OffsetFetch"]
+        assert sorted(brokers.asked) == ["FindCoordinator", *["ListOffsets"] * 4, "Metadata", "OffsetFetch"]
         brokers.asked.clear()
         read(conversation, GROUPS)
         assert sorted(brokers.asked) == ["ListOffsets", "ListOffsets", "OffsetFetch"]

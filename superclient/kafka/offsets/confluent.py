@@ -132,7 +132,10 @@ class _Transport:
         found: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
         for partition, future in futures.items():
             try:
-                found[partition.topic][partition.partition] = 0, self._value(future).offset
+                offset = self._value(future).offset
+                if offset < 0:  # so librdkafka says that the leader did not answer in time
+                    raise Unreachable("no answer in time")
+                found[partition.topic][partition.partition] = 0, offset
             except _Refused as error:
                 found[partition.topic][partition.partition] = error.code, -1
         return found

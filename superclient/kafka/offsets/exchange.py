@@ -30,7 +30,7 @@ from superclient.kafka.offsets.protocol import (
     error_of,
 )
 
-METADATA_AGE = 60.0  # seconds after which leaders and numbers of partitions are asked for again
+METADATA_AGE = 60.0  # seconds after which leaders, numbers of partitions and log start offsets are asked for again
 MISSING_AGE = 10.0  # the same while a topic or a leader is missing
 PATIENCE = 2 / 3  # of the time that is left: how long a round waits for its slowest answer
 OFFSETS_TOPIC = "__consumer_offsets"
@@ -108,16 +108,6 @@ class Conversation:
         self._transport.close()
 
 
-def of_interest(ends: Places, committed: Mapping[str, Places], groups: Groups) -> set[str]:
-    """The topics whose starts are: some group has committed nothing for one of their partitions."""
-    return {
-        topic
-        for group, found in committed.items()
-        for topic in groups[group]
-        if ends.get(topic, {}).keys() - found.get(topic, {}).keys()
-    }
-
-
 class Cluster:
     """What is known of a cluster from one reading to the next; `health` tells how the last one went."""
 
@@ -127,6 +117,8 @@ class Cluster:
         self._leaders: dict[str, dict[int, Address]] = {}
         self._asked: frozenset[str] = frozenset()  # the topics that were asked for last
         self._good_until = 0.0  # time.monotonic()
+        self._starts: Places = {}
+        self._starts_until = 0.0  # time.monotonic()
         self._looked = False  # whether leaders were asked for in this very reading
         self._failure: ClusterError | None = None  # why there is nothing to read, where there is not
         self._coordinators: dict[str, Address] = {}
@@ -152,7 +144,8 @@ class Cluster:
         if unknown and self._groups:
             yield from self._find([group for group in unknown if group not in refused], refused)
         ends, committed = yield from self._read(groups, topics, refused)
-        starts, _ = yield from self._offsets(self._by_leader(of_interest(ends, committed, groups)), EARLIEST)
+        yield from self._learn_starts(ends)
+        starts = {topic: self._starts[topic] for topic in ends if topic in self._starts}
         return Offsets(ends, starts, committed, refused)
 
     def _look(self, topics: frozenset[str], for_groups: bool) -> Rounds[None]:
@@ -173,6 +166,7 @@ class Cluster:
         complete = not errors and all(len(self._leaders[t]) == len(state.leaders) for t, state in found.items())
         self._good_until = time.monotonic() + (METADATA_AGE if complete and self._groups else MISSING_AGE)
         self._asked = topics
+        self._starts = {topic: known for topic, known in self._starts.items() if self._leaders.get(topic)}
         self._without = {}
         self._failure = next((each for each in errors if isinstance(each, NotAuthorized)), None)
         if self._failure is None and any(state.leaders for state in found.values()):
@@ -210,7 +204,7 @@ class Cluster:
         self, groups: Groups, topics: frozenset[str], refused: dict[str, ClusterError]
     ) -> Rounds[tuple[Places, dict[str, Places]]]:
         """Ends and commits, in one round."""
-        leaders = self._by_leader(topics)
+        leaders = self._by_leader(self._partitions(topics))
         wanted = {group: self._partitions(groups[group]) for group in groups if group in self._coordinators}
         asked = [group for group, partitions in wanted.items() if partitions]
         asks = [Ask(address, ListOffsets(each, LATEST)) for address, each in leaders.items()]
@@ -230,13 +224,22 @@ class Cluster:
                 committed[group] = found
         return ends, committed
 
-    def _offsets(
-        self, leaders: Mapping[Address, Mapping[str, list[int]]], timestamp: int
-    ) -> Rounds[tuple[Places, ClusterError | None]]:
-        if not leaders:
-            return {}, None
-        asks = [Ask(address, ListOffsets(each, timestamp)) for address, each in leaders.items()]
-        return self._merged((yield Round(asks, PATIENCE)))
+    def _learn_starts(self, ends: Places) -> Rounds[None]:
+        """Learn where partitions start, which retention moves: of all that have an end, now and then; in between where
+        it is not known, or past the end, as in a topic that was made anew."""
+        if time.monotonic() >= self._starts_until:
+            self._starts, self._starts_until = {}, time.monotonic() + METADATA_AGE
+        wanted = {}
+        for topic, found in ends.items():
+            known = self._starts.get(topic, {})
+            if unknown := [number for number, end in found.items() if not 0 <= known.get(number, -1) <= end]:
+                wanted[topic] = unknown
+        if not wanted:
+            return
+        asks = [Ask(address, ListOffsets(each, EARLIEST)) for address, each in self._by_leader(wanted).items()]
+        starts, _ = self._merged((yield Round(asks, PATIENCE)))
+        for topic, found in starts.items():
+            self._starts[topic] = {**self._starts.get(topic, {}), **found}  # what was handed out stays as it is
 
     def _merged(self, answers: Answers) -> tuple[Places, ClusterError | None]:
         """The offsets in these answers, and an error if there was one."""
@@ -283,9 +286,9 @@ class Cluster:
     def _partitions(self, topics: Iterable[str]) -> dict[str, Collection[int]]:
         return {topic: self._leaders[topic].keys() for topic in topics if self._leaders.get(topic)}
 
-    def _by_leader(self, topics: Iterable[str]) -> dict[Address, dict[str, list[int]]]:
+    def _by_leader(self, partitions: Mapping[str, Collection[int]]) -> dict[Address, dict[str, list[int]]]:
         leaders: dict[Address, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for topic in topics:
-            for number, address in self._leaders.get(topic, {}).items():
-                leaders[address][topic].append(number)
+        for topic, numbers in partitions.items():
+            for number in numbers:
+                leaders[self._leaders[topic][number]][topic].append(number)
         return leaders
