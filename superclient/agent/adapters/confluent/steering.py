@@ -68,12 +68,13 @@ def _shape(own: Mapping[str, Any], request: ProducerRequest, plan: Plan) -> Shap
 class Steer:
     """One producer's choices; knows nothing of the producer. Asked from any of the program's threads."""
 
-    __slots__ = ("_limits", "_noted", "_turns", "shape", "views")
+    __slots__ = ("_limits", "_noted", "_turns", "shape", "turns", "views")
 
     def __init__(self, views: Views, shape: Shape, noted: dict[str, float]) -> None:
         """`noted`: topic → when its first record came (time.monotonic()), for the producer's counters as well."""
         self.views, self.shape, self._noted = views, shape, noted
         self._turns = Turns(LagAware(views), self._available, *shape)
+        self.turns = self._turns.turns
         self._limits: dict[str, tuple[int, float]] = {}
 
     def produce(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -162,10 +163,19 @@ def method(own: Any) -> Callable[..., Any]:
     def produce(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             found = self._superclient
-            steer, call = found.steer, found.call or own.__get__(self)
+            steer, call = found.steer, found.call
         except AttributeError:
             return own(self, *args, **kwargs)
-        return call(*args, **kwargs) if steer is None else steer.produce(call, args, kwargs)
+        if steer is not None:
+            try:
+                turn = steer.turns[args[0]]
+                quiet = turn.partition == UNPLACED and turn.unseen > 0
+                turn.unseen -= quiet  # nothing steers this topic now: as little as possible on the way
+            except (IndexError, KeyError, TypeError):
+                quiet = False
+            if not quiet:
+                return steer.produce(call or own.__get__(self), args, kwargs)
+        return own(self, *args, **kwargs) if call is None else call(*args, **kwargs)
 
     return unseen(produce)
 
