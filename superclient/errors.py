@@ -8,15 +8,28 @@ SuperclientError
 │   ├── Unreachable       nobody answered in time
 │   ├── NotAuthorized     the credentials, or their rights, do not suffice
 │   └── TopicMissing      the topic is not on the cluster, and we create none
-└── SmartProducerError    lag-aware producing (`superclient.smart`)
-    ├── ConfigurationError         a value that cannot be meant (also a ValueError)
-    ├── LagDataUnavailableError    a collector could not read the lags
-    ├── HealthManagerError         a monitor cannot do what was asked of it
-    │   └── HealthCalculationError     the lags make no health
-    ├── CacheError                 a cache's store did not do what was asked
-    │   ├── CacheUnavailableError      it cannot be reached, or refuses us
-    │   └── CacheTimeoutError          it did not answer in time
-    └── PartitionSelectionError    no partition could be chosen
+├── SmartProducerError    lag-aware producing (`superclient.smart`)
+│   ├── ConfigurationError         a value that cannot be meant (also a ValueError)
+│   ├── LagDataUnavailableError    a collector could not read the lags
+│   ├── HealthManagerError         a monitor cannot do what was asked of it
+│   │   └── HealthCalculationError     the lags make no health
+│   ├── CacheError                 a cache's store did not do what was asked
+│   │   ├── CacheUnavailableError      it cannot be reached, or refuses us
+│   │   └── CacheTimeoutError          it did not answer in time
+│   └── PartitionSelectionError    no partition could be chosen
+└── ToolkitError          the explicit API (`superclient.toolkit`)
+    ├── ConfigFileError            a configuration file that is absent, or not what it should be (also a ValueError)
+    ├── KafkaProducerError         a record was not delivered, or a call of the producer failed
+    │   ├── KafkaProducerRetriableError    the same call may work later
+    │   ├── KafkaProducerFatalError        it never will, with this producer, record or rights
+    │   └── KafkaProducerFencedError       a newer producer has our transactional id
+    ├── KafkaTransactionError      a transaction was not committed
+    ├── KafkaConsumerError         a call of the consumer failed
+    │   ├── KafkaConsumerRetriableError    the same call may work later
+    │   ├── KafkaConsumerFatalError        it never will, with this consumer or rights
+    │   └── KafkaConsumerRebalanceError    a callback of the program's raised during a rebalance
+    ├── KafkaAdminError            the cluster did not do what was asked
+    └── RelayError                 a relay stopped before its end; nothing is lost, what was not committed is read again
 """
 
 
@@ -86,3 +99,63 @@ class CacheTimeoutError(CacheError):
 
 class PartitionSelectionError(SmartProducerError):
     """No partition could be chosen."""
+
+
+class ToolkitError(SuperclientError):
+    """Whatever `superclient.toolkit` raises derives from this.
+
+    `code` is the library's name of the error ("_MSG_TIMED_OUT", "TOPIC_AUTHORIZATION_FAILED"), None where neither a
+    broker nor the library said it.
+    """
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ConfigFileError(ToolkitError, ValueError):
+    """A configuration file that is absent, unreadable, or not what it should be; the message names it."""
+
+
+class KafkaProducerError(ToolkitError):
+    """A record was not delivered, or a call of the producer failed."""
+
+
+class KafkaProducerRetriableError(KafkaProducerError):
+    """The same call may work later: a broker is away, a leader moves, a queue is full."""
+
+
+class KafkaProducerFatalError(KafkaProducerError):
+    """The same call will never work: no right to the topic, a record that is too large, a producer that is broken."""
+
+
+class KafkaProducerFencedError(KafkaProducerError):
+    """A newer producer has taken this one's transactional id; this one can only be closed."""
+
+
+class KafkaTransactionError(ToolkitError):
+    """A transaction was not committed, or a step was asked for out of turn."""
+
+
+class KafkaConsumerError(ToolkitError):
+    """A call of the consumer failed."""
+
+
+class KafkaConsumerRetriableError(KafkaConsumerError):
+    """The same call may work later."""
+
+
+class KafkaConsumerFatalError(KafkaConsumerError):
+    """The same call will never work: no right to the topic or group, wrong credentials, a consumer that is closed."""
+
+
+class KafkaConsumerRebalanceError(KafkaConsumerError):
+    """A callback of the program's raised while partitions were assigned or revoked; `__cause__` is what it raised."""
+
+
+class KafkaAdminError(ToolkitError):
+    """The cluster did not do what was asked; the message says what, and why."""
+
+
+class RelayError(ToolkitError):
+    """A relay stopped before its end. Nothing is lost: what was not committed is read again by the next one."""

@@ -1,0 +1,265 @@
+"""ProducerConfig, ConsumerConfig and AdminConfig: what a client is made with, checked when it is written.
+
+A field that is None leaves the library's own default, and with it the agent free to do better. Whatever has no field
+goes into `additional_config`, by librdkafka's names or in snake_case; what is in there wins over the field of its name.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
+
+from superclient import redact
+from superclient.toolkit import files
+
+Config = TypeVar("Config", bound="_Config")
+
+
+@dataclass(frozen=True)
+class _Config:
+    """What the three have in common: their way from a mapping and into librdkafka's settings."""
+
+    ROLE: ClassVar[str] = ""
+    NAMES: ClassVar[Mapping[str, str]] = {}  # field → librdkafka's name
+    FORCED: ClassVar[Mapping[str, object]] = {}  # what the wrapper relies on, whatever anybody configures
+
+    bootstrap_servers: str | Sequence[str]
+    additional_config: Mapping[str, Any] = field(default_factory=dict, kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.bootstrap_servers, str):
+            _set(self, "bootstrap_servers", ",".join(self.bootstrap_servers))
+        if not str(self.bootstrap_servers).strip():
+            raise ValueError("bootstrap_servers is empty: it takes HOST:PORT,…")
+        fields_by_name = {librdkafka: name for name, librdkafka in self.NAMES.items()}
+        others: dict[str, Any] = {}
+        for name, value in self.additional_config.items():
+            dotted = _dotted(name)
+            if dotted in fields_by_name:
+                _set(self, fields_by_name[dotted], value)
+            else:
+                others[dotted] = value
+        _set(self, "additional_config", others)
+
+    @classmethod
+    def from_mapping(cls: type[Config], settings: Mapping[str, Any], **overrides: Any) -> Config:
+        """From flat settings, by field or librdkafka's name, as in a configuration file; `overrides` are fields.
+
+        A setting that only another role has (a group for a producer) is left out.
+
+        Raises:
+            ValueError, TypeError: a value that cannot be meant; a required one that is missing.
+        """
+        own = {librdkafka: name for name, librdkafka in cls.NAMES.items()}
+        known: dict[str, Any] = {}
+        others: dict[str, Any] = {}
+        for name, value in settings.items():
+            dotted = _dotted(name)
+            if name in cls._names():
+                known[name] = value
+            elif dotted in own:
+                known[own[dotted]] = value
+            elif dotted not in _foreign(cls):
+                others[dotted] = value
+        known.update(overrides)
+        others.update(known.pop("additional_config", None) or {})
+        return cls(**known, additional_config=others)
+
+    @classmethod
+    def from_env_config(cls: type[Config], env: str | None = None, path: str | None = None, **overrides: Any) -> Config:
+        """From an environment of the configuration file (`resolve_env_config`), with the role's own section over it.
+
+        Raises:
+            ConfigFileError: the file named is absent, or one that is there is malformed.
+        """
+        settings = files.with_servers(files.resolve_env_config(env, path), env)
+        return cls.from_mapping(files.for_role(settings, cls.ROLE), **overrides)
+
+    def to_library(self) -> dict[str, Any]:
+        """librdkafka's settings."""
+        found = {librdkafka: getattr(self, name) for name, librdkafka in self.NAMES.items()}
+        found = {name: value for name, value in found.items() if value is not None}
+        return {**found, **self.additional_config, **self.FORCED}
+
+    def masked(self) -> dict[str, object]:
+        """The same for a screen: secrets masked, sorted by name."""
+        return {name: redact.masked(name, value) for name, value in sorted(self.to_library().items())}
+
+    @classmethod
+    def _names(cls) -> frozenset[str]:
+        return frozenset(one.name for one in fields(cls))
+
+
+@dataclass(frozen=True)
+class ProducerConfig(_Config):
+    """How a KafkaProducer is made.
+
+    With a `transactional_id` the producer is idempotent, whatever `enable_idempotence` says. Times are in milliseconds,
+    `batch_size` in bytes; `compression_type` is none, gzip, snappy, lz4 or zstd.
+
+    Raises:
+        ValueError: a value that cannot be meant; the message names the field.
+    """
+
+    ROLE = "producer"
+    NAMES: ClassVar[Mapping[str, str]] = {
+        "bootstrap_servers": "bootstrap.servers",
+        "acks": "acks",
+        "retries": "retries",
+        "batch_size": "batch.size",
+        "linger_ms": "linger.ms",
+        "compression_type": "compression.type",
+        "max_in_flight_requests_per_connection": "max.in.flight.requests.per.connection",
+        "enable_idempotence": "enable.idempotence",
+        "transactional_id": "transactional.id",
+        "transaction_timeout_ms": "transaction.timeout.ms",
+    }
+
+    acks: str | int = "all"
+    retries: int = 3
+    batch_size: int | None = None
+    linger_ms: float | None = None
+    compression_type: str | None = None
+    max_in_flight_requests_per_connection: int = 5
+    enable_idempotence: bool = True
+    transactional_id: str | None = None
+    transaction_timeout_ms: int = 60_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if str(self.acks) not in ("all", "-1", "0", "1"):
+            raise ValueError(f"acks is {self.acks!r}: it takes all, -1, 0 or 1")
+        _at_least(self, "retries linger_ms", 0)
+        _at_least(self, "batch_size max_in_flight_requests_per_connection transaction_timeout_ms", 1)
+        if self.transactional_id is not None and not self.transactional_id.strip():
+            raise ValueError("transactional_id is empty")
+        if self.transactional_id is not None:
+            _set(self, "enable_idempotence", True)
+        if self.enable_idempotence and str(self.acks) not in ("all", "-1"):
+            raise ValueError(f"acks is {self.acks!r}: an idempotent producer takes all (or enable_idempotence=False)")
+        if self.enable_idempotence and self.max_in_flight_requests_per_connection > 5:
+            raise ValueError("max_in_flight_requests_per_connection is over 5: an idempotent producer takes 1 to 5")
+
+    def to_library(self) -> dict[str, Any]:
+        """librdkafka's settings."""
+        found = super().to_library()
+        if "transactional.id" not in found:
+            found.pop("transaction.timeout.ms", None)
+        return found
+
+
+@dataclass(frozen=True)
+class ConsumerConfig(_Config):
+    """How a KafkaConsumer is made; times are in milliseconds.
+
+    Offsets are committed for records that were handed out, and for no other: the library's own storing of offsets is
+    always off, so that auto-commit is harmless.
+
+    Raises:
+        ValueError: a value that cannot be meant; the message names the field.
+        TypeError: `topics` is one text instead of a list.
+    """
+
+    ROLE = "consumer"
+    NAMES: ClassVar[Mapping[str, str]] = {
+        "bootstrap_servers": "bootstrap.servers",
+        "group_id": "group.id",
+        "auto_offset_reset": "auto.offset.reset",
+        "enable_auto_commit": "enable.auto.commit",
+        "auto_commit_interval_ms": "auto.commit.interval.ms",
+        "session_timeout_ms": "session.timeout.ms",
+        "heartbeat_interval_ms": "heartbeat.interval.ms",
+        "isolation_level": "isolation.level",
+    }
+    FORCED: ClassVar[Mapping[str, object]] = {"enable.auto.offset.store": False}
+
+    group_id: str
+    topics: Sequence[str] | None = None
+    auto_offset_reset: str = "earliest"
+    enable_auto_commit: bool = True
+    auto_commit_interval_ms: int = 1000
+    session_timeout_ms: int = 30_000
+    heartbeat_interval_ms: int = 10_000
+    isolation_level: str = "read_committed"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.group_id, str) or not self.group_id.strip():
+            raise ValueError("group_id is empty")
+        if self.topics is not None:
+            _set(self, "topics", tuple(topic_list(self.topics)))
+        if self.auto_offset_reset not in ("earliest", "latest", "error", "beginning", "end", "smallest", "largest"):
+            raise ValueError(f"auto_offset_reset is {self.auto_offset_reset!r}: it takes earliest, latest or error")
+        if self.isolation_level not in ("read_committed", "read_uncommitted"):
+            raise ValueError(
+                f"isolation_level is {self.isolation_level!r}: it takes read_committed or read_uncommitted"
+            )
+        _at_least(self, "auto_commit_interval_ms session_timeout_ms heartbeat_interval_ms", 1)
+        if self.heartbeat_interval_ms >= self.session_timeout_ms:
+            raise ValueError("heartbeat_interval_ms is not below session_timeout_ms")
+
+    def to_library(self) -> dict[str, Any]:
+        """librdkafka's settings."""
+        found = super().to_library()
+        if found.get("group.protocol") == "consumer":  # KIP-848: the broker's own, and librdkafka refuses them here
+            for name in ("session.timeout.ms", "heartbeat.interval.ms"):
+                found.pop(name, None)
+        return found
+
+
+@dataclass(frozen=True)
+class AdminConfig(_Config):
+    """How a KafkaAdmin is made; `request_timeout_ms` bounds every call.
+
+    Raises:
+        ValueError: a value that cannot be meant; the message names the field.
+    """
+
+    ROLE = "admin"
+    NAMES: ClassVar[Mapping[str, str]] = {"bootstrap_servers": "bootstrap.servers"}
+
+    request_timeout_ms: int = 30_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least(self, "request_timeout_ms", 1)
+
+
+def topic_list(topics: Iterable[str]) -> list[str]:
+    """The topics of a subscription.
+
+    Raises:
+        TypeError: one text instead of a list, or something in it that is no text.
+        ValueError: it is empty.
+    """
+    if isinstance(topics, (str, bytes)) or not isinstance(topics, (list, tuple)):
+        raise TypeError(f"topics is {topics!r}: it takes a list of names, also for one")
+    if not topics:
+        raise ValueError("topics is empty")
+    for topic in topics:
+        if not isinstance(topic, str) or not topic:
+            raise TypeError(f"topics has {topic!r}: it takes names")
+    return list(topics)
+
+
+def _dotted(name: str) -> str:
+    # librdkafka's names have dots alone; confluent-kafka's own, which take functions, have underscores.
+    return name if name.endswith("_cb") or name.startswith("on_") else name.replace("_", ".")
+
+
+def _foreign(cls: type[_Config]) -> frozenset[str]:
+    """The names that only the other roles have."""
+    others = (ProducerConfig, ConsumerConfig, AdminConfig)
+    theirs = {_dotted(name) for other in others if other is not cls for name in other._names()}
+    theirs |= {name for other in others if other is not cls for name in other.NAMES.values()}
+    return frozenset(theirs - set(cls.NAMES.values()) - {_dotted(name) for name in cls._names()})
+
+
+def _at_least(config: _Config, names: str, least: float) -> None:
+    for name in names.split():
+        value = getattr(config, name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < least):
+            raise ValueError(f"{name} is {value!r}: it takes a number from {least:g}")
+
+
+def _set(config: _Config, name: str, value: object) -> None:
+    object.__setattr__(config, name, value)  # frozen for everybody else

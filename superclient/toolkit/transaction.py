@@ -1,0 +1,130 @@
+"""Transactions of one producer: begin, commit, abort, each with its result, its log event and its counter.
+
+The steps block as long as the brokers take; the asyncio face runs them on the client's own thread. Nothing here decides
+whether to try again: what failed is aborted, and whoever owns the records begins anew (Kafka's KIP-98, KIP-447).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from superclient.errors import KafkaProducerFencedError, KafkaTransactionError, ToolkitError
+from superclient.toolkit import codes, events, metrics
+from superclient.toolkit.results import TransactionResult
+
+BEGIN, COMMIT, ABORT = "begin", "commit", "abort"
+DEFAULT_TIMEOUT = 60.0  # seconds for one step; longer than a broker takes to come back from a restart
+_SLICE = 0.5  # seconds of one blocking call: no signal interrupts it
+
+
+class Transactions:
+    """The transactions of a confluent_kafka.Producer; initialised when the first one begins."""
+
+    def __init__(self, client: Any, transactional_id: str, timeout: float = DEFAULT_TIMEOUT) -> None:
+        self._client, self.id, self.timeout = client, transactional_id, timeout
+        self._initialised = False
+        self.open = False
+        """Whether one was begun and is neither committed nor aborted."""
+        self.last: TransactionResult | None = None
+        """The step before this moment."""
+
+    def initialise(self) -> None:
+        """Take the transactional id from whoever had it, and abort what it left open; once.
+
+        Raises:
+            KafkaProducerError: or the class that fits.
+        """
+        if not self._initialised:
+            try:
+                self._persist(self._client.init_transactions)
+            except KafkaException as error:
+                raise codes.producer_error(error, f"transactional id {self.id}") from error
+            self._initialised = True
+
+    def begin(self) -> TransactionResult:
+        """Begin one; where none could be begun the result says so.
+
+        Raises:
+            KafkaTransactionError: one is open already.
+        """
+        if self.open:
+            raise KafkaTransactionError(f"transactional id {self.id}: a transaction is open already")
+        started = time.perf_counter()
+        try:
+            self.initialise()
+            self._client.begin_transaction()
+        except KafkaException as error:
+            return self._done(BEGIN, started, codes.producer_error(error, f"transactional id {self.id}"))
+        except ToolkitError as error:
+            return self._done(BEGIN, started, error)
+        self.open = True
+        return self._done(BEGIN, started)
+
+    def send_offsets(self, offsets: Sequence[Any], group_metadata: Any) -> None:
+        """Commit a consumer's offsets with this transaction: TopicPartitions, and `consumer_group_metadata()`.
+
+        Raises:
+            KafkaException: the library's own; `abort` is what remains.
+        """
+        # In one call: this one step cannot be resumed.
+        self._client.send_offsets_to_transaction(list(offsets), group_metadata, self.timeout)
+
+    def commit(self) -> TransactionResult:
+        """Commit what is open. Not a success: it is still open, and `abort` is what remains.
+
+        Raises:
+            KafkaTransactionError: none is open.
+        """
+        return self._end(COMMIT, self._client.commit_transaction)
+
+    def abort(self) -> TransactionResult:
+        """Abort what is open; after an error that is fatal it is over all the same: the brokers time it out.
+
+        Raises:
+            KafkaTransactionError: none is open.
+        """
+        result = self._end(ABORT, self._client.abort_transaction)
+        self.open = False
+        return result
+
+    def _end(self, operation: str, step: Callable[[float], None]) -> TransactionResult:
+        if not self.open:
+            raise KafkaTransactionError(f"transactional id {self.id}: there is no transaction to {operation}")
+        started = time.perf_counter()
+        try:
+            self._persist(step)
+        except KafkaException as error:
+            return self._done(operation, started, _failure(error, f"transactional id {self.id}: {operation}"))
+        self.open = False
+        return self._done(operation, started)
+
+    def _persist(self, step: Callable[[float], None]) -> None:
+        """Call a step that may be resumed until it is done, or until the time-out; signals are served in between."""
+        deadline = time.monotonic() + self.timeout
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                step(max(0.01, min(_SLICE, left)))
+                return
+            except KafkaException as error:
+                found = codes.error_of(error)
+                if found is None or not found.retriable() or found.txn_requires_abort() or left <= 0:
+                    raise
+
+    def _done(self, operation: str, started: float, error: ToolkitError | None = None) -> TransactionResult:
+        duration = round((time.perf_counter() - started) * 1000, 3)
+        self.last = TransactionResult(self.id, error is None, operation, error, duration)
+        fields = {"error": str(error)} if error else {}
+        events.emit(f"transaction_{operation}", transaction_id=self.id, duration_ms=duration, **fields)
+        if error is None:
+            metrics.inc(f"producer.tx.{operation}")
+        return self.last
+
+
+def _failure(error: KafkaException, doing: str) -> ToolkitError:
+    found = codes.producer_error(error, doing)
+    if isinstance(found, KafkaProducerFencedError):
+        return found
+    return KafkaTransactionError(str(found), found.code)
