@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from superclient.errors import NotAuthorized, TopicMissing, Unreachable
+from superclient.kafka import _loop
 from superclient.kafka._bounded import Deadline, bounded, translate
 from superclient.kafka.connection import Connection, Found, LastRecord, OffsetsReader
 from superclient.kafka.internal import CLIENT_ID_PREFIX
@@ -58,7 +59,7 @@ def _run(timeout: float, work: Callable[[Deadline], Awaitable[T]]) -> T:
         quiet("asyncio")
         with overhearing() as errors:
             try:
-                return asyncio.run(in_time())
+                return _loop.run(in_time)
             except Exception as error:
                 # A failed bootstrap is raised without its reason, which goes to the log.
                 reasons = (translate(each) for each in [error, *errors])

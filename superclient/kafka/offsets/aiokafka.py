@@ -5,8 +5,6 @@ The connections alone: aiokafka's client asks for the metadata of all topics whe
 
 import asyncio
 import inspect
-import socket
-import weakref
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 from superclient.errors import Unreachable
 from superclient.kafka import aiokafka as face
 from superclient.kafka._bounded import Deadline, translate
+from superclient.kafka._loop import Loop
 from superclient.kafka.connection import Connection
 from superclient.kafka.offsets.exchange import Answers, Ask, Conversation
 from superclient.kafka.offsets.lasting import addresses, lasting
@@ -27,26 +26,6 @@ _STOP_SECONDS = 0.2
 def offsets_reader(connection: Connection) -> Reader:
     """See OffsetsReader."""
     return Reader(lambda deadline: Conversation(addresses(connection), _Transport(connection, deadline)))
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    """Knows what it has opened, because aiokafka loses sight of a connection that does not let us in.
-
-    It resolves names where it is: nobody else waits for this loop, and a thread that hangs in it would hold up the
-    interpreter's exit.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.transports: weakref.WeakSet[Any] = weakref.WeakSet()
-
-    async def create_connection(self, *args: Any, **options: Any) -> Any:
-        transport, protocol = await super().create_connection(*args, **options)
-        self.transports.add(transport)
-        return transport, protocol
-
-    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
-        return socket.getaddrinfo(host, port, **options)
 
 
 class _Transport:
@@ -63,7 +42,7 @@ class _Transport:
         self._settings = {name: value for name, value in settings.items() if name in known}
         self._connect = create_conn
         self._open: dict[Address, Any] = {}
-        self._loop = _Loop()
+        self._loop = Loop()
 
     def send(self, asks: Sequence[Ask], seconds: float) -> Answers:
         """See exchange.Transport."""
@@ -106,15 +85,7 @@ class _Transport:
         ]
 
     async def _stop(self) -> None:
-        """What does not end by itself (TLS says good-bye, and waits to hear the same) ends now."""
         closed = [future for each in self._open.values() if (future := each.close()) is not None]
         if closed:
             await asyncio.wait(closed, timeout=_STOP_SECONDS)
-        for transport in list(self._loop.transports):
-            transport.abort()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for _ in range(3):  # an aborted transport lets go of its socket in one of the loop's next steps
-            await asyncio.sleep(0)
+        await self._loop.clear()
