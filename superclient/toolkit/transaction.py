@@ -28,7 +28,9 @@ class Transactions:
         self.open = False
         """Whether one was begun and is neither committed nor aborted."""
         self.last: TransactionResult | None = None
-        """The step before this moment."""
+        """The step before this moment; the library's own error is the `__cause__` of its error."""
+        self.patient: Callable[[], bool] = lambda: True
+        """Asked twice a second while a step waits for the brokers: False ends the waiting, as the time-out does."""
 
     def initialise(self) -> None:
         """Take the transactional id from whoever had it, and abort what it left open; once.
@@ -56,20 +58,22 @@ class Transactions:
             self.initialise()
             self._client.begin_transaction()
         except KafkaException as error:
-            return self._done(BEGIN, started, codes.producer_error(error, f"transactional id {self.id}"))
+            return self._done(
+                BEGIN, started, _caused(codes.producer_error(error, f"transactional id {self.id}"), error)
+            )
         except ToolkitError as error:
             return self._done(BEGIN, started, error)
         self.open = True
         return self._done(BEGIN, started)
 
-    def send_offsets(self, offsets: Sequence[Any], group_metadata: Any) -> None:
+    def send_offsets(self, offsets: Sequence[Any], group_metadata: Any, timeout: float | None = None) -> None:
         """Commit a consumer's offsets with this transaction: TopicPartitions, and `consumer_group_metadata()`.
 
         Raises:
             KafkaException: the library's own; `abort` is what remains.
         """
         # In one call: this one step cannot be resumed.
-        self._client.send_offsets_to_transaction(list(offsets), group_metadata, self.timeout)
+        self._client.send_offsets_to_transaction(list(offsets), group_metadata, timeout or self.timeout)
 
     def commit(self) -> TransactionResult:
         """Commit what is open. Not a success: it is still open, and `abort` is what remains.
@@ -82,11 +86,13 @@ class Transactions:
     def abort(self) -> TransactionResult:
         """Abort what is open; after an error that is fatal it is over all the same: the brokers time it out.
 
+        Where the time was too short it is still open, and another `abort` goes on with this one.
+
         Raises:
             KafkaTransactionError: none is open.
         """
         result = self._end(ABORT, self._client.abort_transaction)
-        self.open = False
+        self.open = result.error is not None and may_go_on(result.error)
         return result
 
     def _end(self, operation: str, step: Callable[[float], None]) -> TransactionResult:
@@ -109,8 +115,7 @@ class Transactions:
                 step(max(0.01, min(_SLICE, left)))
                 return
             except KafkaException as error:
-                found = codes.error_of(error)
-                if found is None or not found.retriable() or found.txn_requires_abort() or left <= 0:
+                if not _resumable(error) or left <= 0 or not self.patient():
                     raise
 
     def _done(self, operation: str, started: float, error: ToolkitError | None = None) -> TransactionResult:
@@ -123,8 +128,23 @@ class Transactions:
         return self.last
 
 
+def may_go_on(error: ToolkitError) -> bool:
+    """Whether a step that failed so, in a TransactionResult, is still under way: the same call goes on with it."""
+    return isinstance(error.__cause__, KafkaException) and _resumable(error.__cause__)
+
+
+def _resumable(error: KafkaException) -> bool:
+    found = codes.error_of(error)
+    return found is not None and bool(found.retriable()) and not found.txn_requires_abort() and not found.fatal()
+
+
 def _failure(error: KafkaException, doing: str) -> ToolkitError:
     found = codes.producer_error(error, doing)
     if isinstance(found, KafkaProducerFencedError):
-        return found
-    return KafkaTransactionError(str(found), found.code)
+        return _caused(found, error)
+    return _caused(KafkaTransactionError(str(found), found.code), error)
+
+
+def _caused(error: ToolkitError, cause: KafkaException) -> ToolkitError:
+    error.__cause__ = cause
+    return error
