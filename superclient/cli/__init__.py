@@ -1,12 +1,13 @@
 """The `superclient` command: finds the subcommand that was asked for and imports that one alone.
 
-Subcommands are modules with `add_arguments(parser)` and `run(args) -> exit status`. This file knows their names and one
-line of help each, and no more, so that `superclient --help` works on the base install. The agent stays out of our own
-commands.
+There are two kinds. Commands of the agent's side (`COMMANDS`) are modules with `add_arguments(parser)` and `run(args)`,
+which returns the exit status; they work on the base install. The rest (`GROUPS`) are click groups below
+`superclient.cli.app`, which is imported only for them. This file knows their names and one line of help each, and no
+more, so that `superclient --help` works without click and waits for nothing. The agent stays out of our own commands.
 """
 
-import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,6 +24,14 @@ class Command(NamedTuple):
     extra: str | None
 
 
+class Option(NamedTuple):
+    """A global option: how it is written (as click reads it), the name of its value, if it takes one, and its help."""
+
+    flags: tuple[str, ...]
+    metavar: str | None
+    help: str
+
+
 COMMANDS = {
     "run": Command("superclient.cli.run", "run a command with the agent active in it", None),
     "doctor": Command("superclient.cli.doctor", "tell what the agent sees, and what is missing", None),
@@ -33,38 +42,106 @@ COMMANDS = {
     ),
 }
 
+GROUPS = {
+    "admin": Command("superclient.cli.admin", "list, describe, create and delete topics; describe the cluster", "cli"),
+    "produce": Command("superclient.cli.produce", "send records: one, a transaction of them, a file", "cli"),
+    "consume": Command("superclient.cli.consume", "read records: one, a batch, a stream of them", "cli"),
+    "relay": Command("superclient.cli.relay", "forward a topic into another one, exactly once", "cli"),
+    "load": Command("superclient.cli.load", "produce test data", "cli"),
+    "info": Command("superclient.cli.info", "show versions and the configuration in force", "cli"),
+    "completion": Command("superclient.cli.completion", "print the completion script for a shell", "cli"),
+}
+
+GLOBALS = (
+    Option(("-b", "--bootstrap-servers"), "HOST:PORT,…", "where the cluster is; wins over the file"),
+    Option(("-e", "--env"), "NAME", "environment of the configuration file, for every role"),
+    Option(("--producer-env",), "NAME", "environment for what produces; wins over --env"),
+    Option(("--consumer-env",), "NAME", "environment for what consumes; wins over --env"),
+    Option(("--admin-env",), "NAME", "environment for what administers; wins over --env"),
+    Option(("-C", "--config-file"), "FILE", "configuration file (default: ~/.kafka/config.json)"),
+    Option(
+        ("-X", "--option"), "NAME=VALUE", "any setting of librdkafka; as often as needed, wins over -b and the file"
+    ),
+    Option(("--json",), None, "JSON also on a terminal; elsewhere it is the default"),
+    Option(("--pretty-json/--compact-json",), None, "JSON over several lines, or each document on one"),
+    Option(("-o", "--output-file"), "FILE", "write there instead of stdout"),
+    Option(("-f", "--filter"), "REGEX", "keep what matches, whatever its case; KEY:REGEX looks at one key of JSON"),
+    Option(("-v", "--verbose"), None, "show what librdkafka says, events, and the trace of an error"),
+    Option(("--show-config",), None, "print the configuration in force, secrets masked"),
+)
+
+_SECTIONS = (("The agent", COMMANDS), ("Kafka, with the extra `cli`", GROUPS))
+_COMPLETE = "_SUPERCLIENT_COMPLETE"  # the variable by which click's completion scripts ask
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one `superclient` command line; returns its exit status."""
     _boot.stand_down()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
-    if not words:
-        parser.print_help()
-        return 2
-    name = words[0]
-    if name not in COMMANDS:
-        parser.parse_args(words)  # --help, --version, or says what the commands are
-        return 2
-    return _dispatch(name, words[1:])
+    first = words[0] if words else ""
+    if os.environ.get(_COMPLETE) or first in GROUPS:
+        return _click(words)
+    if first in COMMANDS:
+        return _dispatch(first, words[1:])
+    if first in ("", "-h", "--help"):
+        print(help_text(), end="")
+        return 0 if first else 2
+    if first == "--version":
+        print(f"superclient {superclient.__version__}")
+        return 0
+    if first.startswith("-"):
+        return _click(words)
+    return _fail(f"there is no command {first!r}{near(first, [*COMMANDS, *GROUPS])}; superclient --help lists them", 2)
 
 
-def _parser() -> argparse.ArgumentParser:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
-        prog="superclient",
-        usage="superclient [-h] [--version] COMMAND ...",
-        description="The Kafka agent's own tools.",
-        epilog="commands:\n" + "\n".join(lines) + "\n\n`superclient COMMAND --help` tells more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"superclient {superclient.__version__}")
-    parser.add_argument("command", metavar="COMMAND", choices=list(COMMANDS), help=argparse.SUPPRESS)
-    return parser
+def help_text() -> str:
+    """What `superclient --help` prints."""
+    width = max(map(len, (*COMMANDS, *GROUPS)))
+    lines = ["usage: superclient [-h] [--version] [GLOBAL OPTIONS] COMMAND ...", "", "Kafka from the command line."]
+    for title, table in _SECTIONS:
+        lines += ["", f"{title}:", *(f"  {name:<{width}}  {command.help}" for name, command in table.items())]
+    rows = [(", ".join(option.flags) + f" {option.metavar or ''}", option.help) for option in GLOBALS]
+    width = max(len(flags) for flags, _ in rows)
+    lines += ["", "Global options, before the command or after its subcommand (for the second section):"]
+    lines += [f"  {flags:<{width}}  {what}" for flags, what in rows]
+    lines += ["", "Examples:", *_EXAMPLES, "", "`superclient COMMAND --help` tells more."]
+    return "\n".join(lines) + "\n"
+
+
+_EXAMPLES = (
+    "  superclient run python your_app.py",
+    "  superclient admin list-topics -b localhost:9092",
+    "  superclient consume stream orders -e prod -o -10",
+)
+
+
+def near(word: str, words: Sequence[str]) -> str:
+    """`, did you mean …?` for what was misspelt, "" where nothing is like it."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, words, 1)
+    return f", did you mean {found[0]!r}?" if found else ""
+
+
+def needs(name: str, extra: str) -> str:
+    """The line for a command that lacks something of its extra."""
+    return f"`{name}` needs more than the base install: pip install 'superclient[{extra}]'"
+
+
+def _click(words: Sequence[str]) -> int:
+    try:
+        from superclient.cli import app
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in ("", "superclient"):
+            raise
+        name = next((word for word in words if word in GROUPS), "superclient")
+        return _fail(needs(name, "cli"))
+    return app.main(words)
 
 
 def _dispatch(name: str, words: Sequence[str]) -> int:
+    import argparse
+
     command = COMMANDS[name]
     try:
         module = importlib.import_module(command.module)
@@ -73,7 +150,7 @@ def _dispatch(name: str, words: Sequence[str]) -> int:
             return _fail(f"`{name}` is not part of this version")
         if command.extra is None or (error.name or "").partition(".")[0] == "superclient":
             raise
-        return _fail(f"`{name}` needs more than the base install: pip install 'superclient[{command.extra}]'")
+        return _fail(needs(name, command.extra))
     description = f"{command.help[0].upper()}{command.help[1:]}."
     parser = argparse.ArgumentParser(prog=f"superclient {name}", description=description)
     module.add_arguments(parser)
@@ -81,6 +158,6 @@ def _dispatch(name: str, words: Sequence[str]) -> int:
     return status
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, status: int = 1) -> int:
     print(f"superclient: {message}", file=sys.stderr)
-    return 1
+    return status

@@ -33,7 +33,7 @@ class _Config:
         fields_by_name = {librdkafka: name for name, librdkafka in self.NAMES.items()}
         others: dict[str, Any] = {}
         for name, value in self.additional_config.items():
-            dotted = _dotted(name)
+            dotted = files.dotted(name)
             if dotted in fields_by_name:
                 _set(self, fields_by_name[dotted], value)
             else:
@@ -53,7 +53,7 @@ class _Config:
         known: dict[str, Any] = {}
         others: dict[str, Any] = {}
         for name, value in settings.items():
-            dotted = _dotted(name)
+            dotted = files.dotted(name)
             if name in cls._names():
                 known[name] = value
             elif dotted in own:
@@ -241,17 +241,12 @@ def topic_list(topics: Iterable[str]) -> list[str]:
     return list(topics)
 
 
-def _dotted(name: str) -> str:
-    # librdkafka's names have dots alone; confluent-kafka's own, which take functions, have underscores.
-    return name if name.endswith("_cb") or name.startswith("on_") else name.replace("_", ".")
-
-
 def _foreign(cls: type[_Config]) -> frozenset[str]:
     """The names that only the other roles have."""
     others = (ProducerConfig, ConsumerConfig, AdminConfig)
-    theirs = {_dotted(name) for other in others if other is not cls for name in other._names()}
+    theirs = {files.dotted(name) for other in others if other is not cls for name in other._names()}
     theirs |= {name for other in others if other is not cls for name in other.NAMES.values()}
-    return frozenset(theirs - set(cls.NAMES.values()) - {_dotted(name) for name in cls._names()})
+    return frozenset(theirs - set(cls.NAMES.values()) - {files.dotted(name) for name in cls._names()})
 
 
 def _at_least(config: _Config, names: str, least: float) -> None:

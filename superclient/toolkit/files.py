@@ -77,6 +77,11 @@ def with_servers(settings: Mapping[str, Any], env: str | None = None) -> dict[st
     return {**settings, "bootstrap.servers": DEFAULT_SERVERS}
 
 
+def dotted(name: str) -> str:
+    """A setting by its one name: librdkafka's have dots, all but `log_level` and those that take a function."""
+    return name if name == "log_level" or name.endswith("_cb") or name.startswith("on_") else name.replace("_", ".")
+
+
 def read(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """The whole file as it is; {} for a default file that is absent.
 
@@ -113,7 +118,7 @@ def _object(document: Mapping[str, Any], name: str, path: object) -> Mapping[str
 
 def _one_spelling(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Snake_case and dotted are one name, so that a section's spelling overlays the flat key's."""
-    return {name.replace("_", ".") if not name.endswith("_cb") else name: value for name, value in settings.items()}
+    return {dotted(name): value for name, value in settings.items()}
 
 
 def _all_names(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -1,0 +1,311 @@
+"""The click root of the command line: global options on every command, sections of help, errors in one line.
+
+A group of commands is a module with `group = app.Group("name")`; its commands are made with
+`@group.command("send", examples=[…])` and take the session first, by `@pass_session`. Exceptions end a command: see
+`_told` for what becomes of them. A command may return its exit status; None is 0.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
+
+from superclient import cli
+from superclient.cli._session import Session
+from superclient.errors import ConfigFileError, ToolkitError
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class Command(click.Command):
+    """A subcommand: it has the global options too, but for the flags that it uses itself.
+
+    `examples` are command lines, which --help shows as they are.
+    """
+
+    def __init__(self, name: str | None, examples: Sequence[str] = (), **attributes: Any) -> None:
+        attributes["context_settings"] = {**_CONTEXT, **(attributes.get("context_settings") or {})}
+        super().__init__(name, **attributes)
+        self.examples = tuple(examples)
+        self.params += _global_options({flag for param in self.params for flag in (*param.opts, *param.secondary_opts)})
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, after the configuration was shown where that was asked for."""
+        session = ctx.ensure_object(Session)
+        session.path = ctx.command_path
+        session.begin()
+        if session.options.get("show_config"):
+            session.show_config(answer=False)
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Its own options first."""
+        rows: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and not isinstance(param, click.Argument):
+                rows[isinstance(param, _GlobalOption)].append(record)
+        for title, found in (("Options", rows[False]), ("Global options", rows[True])):
+            if found:
+                with formatter.section(title):
+                    formatter.write_dl(found)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples, then the epilog."""
+        _write_examples(formatter, self.examples)
+        super().format_epilog(ctx, formatter)
+
+
+class Group(click.Group):
+    """A group of subcommands, in the order in which they were written."""
+
+    command_class = Command
+
+    def __init__(self, name: str | None = None, examples: Sequence[str] = (), **attributes: Any) -> None:
+        attributes["context_settings"] = {**_CONTEXT, **(attributes.get("context_settings") or {})}
+        if name in cli.GROUPS:
+            attributes.setdefault("help", _sentence(cli.GROUPS[name].help))
+        attributes.setdefault("callback", click.pass_context(_nothing_asked))
+        super().__init__(
+            name, **attributes, invoke_without_command=True, subcommand_metavar="COMMAND ...", no_args_is_help=False
+        )
+        self.examples = tuple(examples)
+        self.params += _global_options(set(), hidden=True)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand, or what may have been meant."""
+        command = self.get_command(ctx, args[0])
+        if command is None and not ctx.resilient_parsing:
+            ctx.fail(f"there is no command {args[0]!r}{cli.near(args[0], self.list_commands(ctx))}")
+        return args[0] if command else None, command, args[1:]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples, then the epilog."""
+        _write_examples(formatter, self.examples)
+        super().format_epilog(ctx, formatter)
+
+
+class Root(Group):
+    """`superclient` itself: imports a group when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Those of the agent's side too: they are suggested and completed."""
+        return [*cli.COMMANDS, *cli.GROUPS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The group of that name.
+
+        Raises:
+            click.UsageError: it is a command of the agent's side, which takes no global options.
+            click.ClickException: it is not part of this version.
+        """
+        if cmd_name in cli.COMMANDS:
+            if ctx.resilient_parsing:
+                return None
+            ctx.fail(f"`{cmd_name}` takes its options after its name: superclient {cmd_name} --help")
+        if cmd_name not in cli.GROUPS:
+            return None
+        module = cli.GROUPS[cmd_name].module
+        try:
+            group: click.Command = importlib.import_module(module).group
+        except ModuleNotFoundError as error:
+            if error.name == module:
+                raise click.ClickException(f"`{cmd_name}` is not part of this version") from None
+            raise
+        return group
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The same as without click."""
+        return cli.help_text().rstrip()
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands by their table, no module imported; options."""
+        tables = {**cli.COMMANDS, **cli.GROUPS}
+        found = [CompletionItem(name, help=row.help) for name, row in tables.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
+        """As `app.main`, so that click's CliRunner shows what a person sees."""
+        sys.exit(main(list(sys.argv[1:] if args is None else args)))
+
+
+class _GlobalOption(click.Option):
+    """An option that the session remembers; no command sees it as a parameter."""
+
+
+def _global_options(taken: set[str], hidden: bool = False) -> list[click.Parameter]:
+    options: list[click.Parameter] = []
+    for row in cli.GLOBALS:
+        flags = [flag for flag in row.flags if flag not in taken]
+        if not any(flag.startswith("--") for flag in flags):
+            continue
+        attributes: dict[str, Any] = {"metavar": row.metavar} if row.metavar else {"is_flag": True}
+        if row.flags[0] == "-X":
+            attributes |= {"multiple": True, "type": _SETTING}
+        if row.flags[-1].endswith("env"):
+            attributes["shell_complete"] = _environments
+        if row.flags[-1].endswith("-file"):
+            attributes["type"] = click.Path()
+        options.append(
+            _GlobalOption(flags, help=row.help, hidden=hidden, expose_value=False, callback=_remember, **attributes)
+        )
+    return options
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if param.name is not None and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+        ctx.ensure_object(Session).remember(param.name, value)
+
+
+class _Setting(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic in newer clicks alone
+    """NAME=VALUE of -X."""
+
+    name = "setting"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Name, with dots, and value; the value is in no message."""
+        if isinstance(value, tuple):
+            return value
+        name, sign, text = str(value).partition("=")
+        if not sign or not name.strip():
+            self.fail("it takes NAME=VALUE", param, ctx)
+        from superclient.toolkit import files
+
+        return files.dotted(name.strip()), text
+
+
+_SETTING = _Setting()
+
+
+def _environments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from superclient.toolkit import files
+
+    try:
+        document = files.read(ctx.ensure_object(Session).options.get("config_file"))
+    except ConfigFileError:
+        return []
+    return [name for name in files.environments(document) if name.startswith(incomplete)]
+
+
+def _nothing_asked(ctx: click.Context) -> None:
+    """A group without a subcommand: the configuration if it was asked for, else the help."""
+    if ctx.invoked_subcommand is not None:
+        return
+    session = ctx.ensure_object(Session)
+    if session.options.get("show_config"):
+        session.begin()
+        session.show_config(answer=True)
+        return
+    click.echo(ctx.get_help())
+    ctx.exit(2)
+
+
+def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
+    if examples:
+        formatter.write_paragraph()
+        formatter.write("Examples:\n")
+        for line in examples:
+            formatter.write(f"  {line}\n")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+root = Root("superclient")
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+def main(words: Sequence[str]) -> int:
+    """Run a command line; returns its exit status."""
+    instruction = os.environ.get(cli._COMPLETE)
+    if instruction:
+        return _complete(instruction)
+    session = Session()
+    try:
+        status = _guarded(session, lambda: _run(session, words))
+        # What is still buffered may meet a full disk, or a reader that has gone.
+        return _guarded(session, session.end) or status
+    finally:
+        _guarded(session, session.end)
+
+
+def _run(session: Session, words: Sequence[str]) -> int:
+    with root.make_context("superclient", list(words), obj=session) as ctx:
+        status = root.invoke(ctx)
+    return status if isinstance(status, int) and not isinstance(status, bool) else 0
+
+
+def _guarded(session: Session, step: Callable[[], int | None]) -> int:
+    try:
+        return step() or 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except BrokenPipeError:  # the reader has had enough
+        _give_up_stdout()
+        return 0
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except Exception as error:
+        status, text = _told(session, error)
+        if session.verbose:
+            traceback.print_exc()
+        print(" ".join(text.split()), file=sys.stderr)
+        return status
+
+
+def _told(session: Session, error: Exception) -> tuple[int, str]:  # noqa: PLR0911  # a table, read downwards
+    """The exit status of an error, and the line that tells of it."""
+    code = getattr(error, "code", None) if isinstance(error, ToolkitError) else _library_code(error)
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx is not None else session.path
+        hint = f" (see {path} --help)" if error.ctx is not None else ""
+        return 2, f"{path}: {error.format_message()}{hint}"
+    if isinstance(error, click.ClickException):
+        return error.exit_code, f"{session.path}: {error.format_message()}"
+    if isinstance(error, ConfigFileError) or code == "_INVALID_ARG":
+        return 2, f"{session.path}: {session.explained(error, code)}"
+    if isinstance(error, (ToolkitError, OSError)) or code is not None:
+        return 1, f"{session.path}: {session.explained(error, code)}"
+    if isinstance(error, ImportError) and (error.name or "superclient").partition(".")[0] != "superclient":
+        return 1, f"superclient: {cli.needs(session.path.removeprefix('superclient '), 'cli')}"
+    if type(error) is ValueError:  # what an API would not take; its subclasses come out of our own mistakes
+        return 2, f"{session.path}: {error}"
+    return 1, f"{session.path}: a mistake of superclient's own: {type(error).__name__}: {error}; -v shows where"
+
+
+def _library_code(error: Exception) -> str | None:
+    """The name of confluent-kafka's error in an exception of its own."""
+    found = error.args[0] if error.args else None
+    name = getattr(found, "name", None)
+    return str(name()) if type(found).__module__ == "cimpl" and callable(name) else None
+
+
+def _give_up_stdout() -> None:
+    # Else the interpreter, flushing at its end, meets the broken pipe once more and says so.
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # it is closed, or no real file
+        pass
+
+
+def _complete(instruction: str) -> int:
+    from click.shell_completion import shell_complete
+
+    return shell_complete(root, {"obj": Session()}, "superclient", cli._COMPLETE, instruction)
