@@ -4,7 +4,8 @@
     files.py        the configuration file and its environments
     results.py      what calls answer: ProduceResult, TransactionResult, MessageResult, RelayResult
     producer.py     KafkaProducer: delivery, batches, retries; transaction.py has its transactions
-    consumer.py     KafkaConsumer: records handed out one by one, in lists, as a stream
+    consumer.py     KafkaConsumer: records handed out one by one, in lists, as a stream; fetching.py is its core, with
+                    rebalance.py and seeking.py; handout.py knows what the program is done with
     admin.py        KafkaAdmin: topics and the cluster
     relay.py        ExactlyOnceRelay: from one topic to another, once
     serving.py      the one thread of a client by which the asyncio face waits
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from superclient.toolkit.config import AdminConfig as AdminConfig
     from superclient.toolkit.config import ConsumerConfig as ConsumerConfig
     from superclient.toolkit.config import ProducerConfig as ProducerConfig
+    from superclient.toolkit.consumer import KafkaConsumer as KafkaConsumer
     from superclient.toolkit.files import resolve_env_config as resolve_env_config
     from superclient.toolkit.results import MessageResult as MessageResult
     from superclient.toolkit.results import ProduceResult as ProduceResult
