@@ -77,10 +77,12 @@ REPORTABLE = frozenset(
 )
 
 SENSITIVE = re.compile(
-    r"passw|secret|token|credential|api.?key|private|jaas|\bpem\b|_pem|sasl.*(user|config)|keytab", re.IGNORECASE
+    r"passw|passphrase|secret|token|credential|api.?key|private|jaas|\bpem\b|_pem|sasl.*(user|config)|keytab|user.?info",
+    re.IGNORECASE,
 )
 MASK = "********"
 _MAX_TEXT = 500
+_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+(?=@)")  # somebody:password@
 _SERVER = re.compile(r"(?:[A-Z_]+://)?((?:\[[\w:.%]+\]|[\w.-]+):\d+)")
 
 
@@ -114,8 +116,18 @@ def _servers(value: object) -> str:
 
 
 def masked(name: str, value: object) -> object:
-    """The value as a person may see it on a screen: masked where its name is one of a secret's."""
-    return MASK if SENSITIVE.search(name) and value not in (None, "") else value
+    """The value as a person may see it on a screen: masked where its name is one of a secret's, or in an address."""
+    if SENSITIVE.search(name) and value not in (None, ""):
+        return MASK
+    return _IN_ADDRESS.sub(MASK, value) if isinstance(value, str) else value
+
+
+def masked_tree(settings: Mapping[str, object]) -> dict[str, object]:
+    """The same for settings that have sections, however deep."""
+    return {
+        name: masked_tree(value) if isinstance(value, Mapping) and not SENSITIVE.search(name) else masked(name, value)
+        for name, value in settings.items()
+    }
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:

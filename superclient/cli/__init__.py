@@ -71,7 +71,7 @@ GLOBALS = (
 )
 
 _SECTIONS = (("The agent", COMMANDS), ("Kafka, with the extra `cli`", GROUPS))
-_COMPLETE = "_SUPERCLIENT_COMPLETE"  # the variable by which click's completion scripts ask
+COMPLETE = "_SUPERCLIENT_COMPLETE"  # the variable by which click's completion scripts ask
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _boot.stand_down()
     words = list(sys.argv[1:] if arguments is None else arguments)
     first = words[0] if words else ""
-    if os.environ.get(_COMPLETE) or first in GROUPS:
+    if os.environ.get(COMPLETE) or first in GROUPS:
         return _click(words)
     if first in COMMANDS:
         return _dispatch(first, words[1:])

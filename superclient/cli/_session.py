@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from superclient import redact
 from superclient.cli._output import Output
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Session:
         """What -X said, by librdkafka's names."""
         self.path = "superclient"
         """The command as it was written, for messages."""
+        self.begun = False
+        """Whether a command was found and runs: what is refused from now on is no mistake of spelling."""
         self.trouble: tuple[str, str] | None = None
         """The last error of a connection: the library's name of it, and the reason in words."""
         self._servers = ""
@@ -146,7 +149,7 @@ class Session:
     def _connected(self, cls: type[Config], overrides: dict[str, Any]) -> Config:
         """A configuration whose client tells us, and nobody else, what happens to its connections."""
         config = self._config(cls, overrides)
-        self._servers = str(config.bootstrap_servers)
+        self._servers = str(redact.masked("bootstrap.servers", config.bootstrap_servers))
         config.additional_config.setdefault("logger", logging.getLogger(LIBRARY_LOGGER))  # type: ignore[attr-defined]
         config.additional_config.setdefault("error_cb", self._noted)  # type: ignore[attr-defined]
         return config
@@ -224,10 +227,11 @@ class Session:
 
     # --- logging
 
-    def begin(self) -> None:
-        """Show warnings on stderr, each once; with -v also events, and what librdkafka says."""
-        if self._handlers:
+    def begin(self, path: str) -> None:
+        """A command runs: show warnings on stderr, each once; with -v also events, and what librdkafka says."""
+        if self.begun:
             return
+        self.path, self.begun = path, True
         handler = _Stderr(self)
         for name in ("superclient", LIBRARY_LOGGER):
             logger = logging.getLogger(name)

@@ -8,6 +8,7 @@ A group of commands is a module with `group = app.Group("name")`; its commands a
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -40,8 +41,7 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, after the configuration was shown where that was asked for."""
         session = ctx.ensure_object(Session)
-        session.path = ctx.command_path
-        session.begin()
+        session.begin(ctx.command_path)
         if session.options.get("show_config"):
             session.show_config(answer=False)
         return super().invoke(ctx)
@@ -207,7 +207,7 @@ def _nothing_asked(ctx: click.Context) -> None:
         return
     session = ctx.ensure_object(Session)
     if session.options.get("show_config"):
-        session.begin()
+        session.begin(ctx.command_path)
         session.show_config(answer=True)
         return
     click.echo(ctx.get_help())
@@ -234,7 +234,7 @@ root = Root("superclient")
 
 def main(words: Sequence[str]) -> int:
     """Run a command line; returns its exit status."""
-    instruction = os.environ.get(cli._COMPLETE)
+    instruction = os.environ.get(cli.COMPLETE)
     if instruction:
         return _complete(instruction)
     session = Session()
@@ -275,7 +275,7 @@ def _told(session: Session, error: Exception) -> tuple[int, str]:  # noqa: PLR09
     code = getattr(error, "code", None) if isinstance(error, ToolkitError) else _library_code(error)
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx is not None else session.path
-        hint = f" (see {path} --help)" if error.ctx is not None else ""
+        hint = "" if session.begun else f" (see {path} --help)"
         return 2, f"{path}: {error.format_message()}{hint}"
     if isinstance(error, click.ClickException):
         return error.exit_code, f"{session.path}: {error.format_message()}"
@@ -308,4 +308,5 @@ def _give_up_stdout() -> None:
 def _complete(instruction: str) -> int:
     from click.shell_completion import shell_complete
 
-    return shell_complete(root, {"obj": Session()}, "superclient", cli._COMPLETE, instruction)
+    logging.disable()  # who presses Tab is not to be warned
+    return shell_complete(root, {"obj": Session()}, "superclient", cli.COMPLETE, instruction)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 
+import click
+
 import superclient
+from superclient import redact
 from superclient.cli._session import Session, pass_session
 from superclient.cli.app import Group
 
@@ -41,3 +44,28 @@ def _librdkafka() -> str | None:
     except ImportError:
         return None
     return str(confluent_kafka.libversion()[0])
+
+
+@group.command(
+    "config-dump",
+    examples=[
+        "superclient info config-dump --env dev",
+        "superclient info config-dump -e prod -C ./kafka.json --filter sasl",
+        "superclient --show-config -e dev        # what each role makes of it, defaults included",
+    ],
+)
+@pass_session
+def config_dump(session: Session) -> None:
+    """Show what an environment of the configuration file resolves to, secrets masked.
+
+    It is `default` overlaid by the environment, the sections producer, consumer and admin merged key by key; without
+    --env it is `default`, or the whole file where it has none. An environment that the file lacks is {}, and a warning.
+    """
+    from superclient.toolkit import files
+
+    env: str | None = session.options.get("env")
+    settings = files.resolve_env_config(env, session.options.get("config_file"))
+    if session.watched or session.verbose:
+        where = session.config_file or f"{files.DEFAULT_PATH}, which is not there"
+        click.echo(f"{session.path}: from {where}" + (f", environment {env}" if env else ""), err=True)
+    session.output.document(redact.masked_tree(settings))

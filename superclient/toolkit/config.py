@@ -6,7 +6,7 @@ goes into `additional_config`, by librdkafka's names or in snake_case; what is i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from superclient import redact
 from superclient.toolkit import files
@@ -60,6 +60,7 @@ class _Config:
                 known[own[dotted]] = value
             elif dotted not in _foreign(cls):
                 others[dotted] = value
+        known = {name: _meant(cls, name, value) for name, value in known.items()}
         known.update(overrides)
         others.update(known.pop("additional_config", None) or {})
         return cls(**known, additional_config=others)
@@ -239,6 +240,23 @@ def topic_list(topics: Iterable[str]) -> list[str]:
         if not isinstance(topic, str) or not topic:
             raise TypeError(f"topics has {topic!r}: it takes names")
     return list(topics)
+
+
+def _meant(cls: type[_Config], name: str, value: Any) -> Any:
+    """A text, as files of properties and command lines have it, as the number or truth that the field takes."""
+    (kind,) = (one.type for one in fields(cls) if one.name == name)
+    takes = get_args(kind) or (kind,)
+    if not isinstance(value, str) or str in takes:
+        return value
+    if bool in takes:
+        return {"true": True, "false": False}.get(value.strip().lower(), value)
+    for number in (int, float):
+        if number in takes:
+            try:
+                return number(value)
+            except ValueError:
+                pass  # whoever checks the field names it
+    return value
 
 
 def _foreign(cls: type[_Config]) -> frozenset[str]:

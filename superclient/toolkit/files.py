@@ -46,12 +46,18 @@ def resolve_env_config(env: str | None = None, path: str | os.PathLike[str] | No
         named = ", ".join(environments(document)) or "none"
         _log.warning("%s has no environment %r (it has: %s)", _shown(path), env, named)
         return {}
-    merged = dict(default or {})
-    for name, value in document[env].items():
-        below = merged.get(name)
-        both = name in ROLES and isinstance(value, Mapping) and isinstance(below, Mapping)
-        merged[name] = {**below, **value} if both else value  # type: ignore[dict-item]
+    merged = _overlaid(default or {}, document[env])
+    for role in ROLES:
+        below, above = (default or {}).get(role), document[env].get(role)
+        if isinstance(below, Mapping) and isinstance(above, Mapping):
+            merged[role] = _overlaid(below, above)
     return merged
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both; a setting that both have is the one above, whichever way the two are spelt."""
+    names = {dotted(name) for name in above} - {dotted(name) for name in above if name in below}
+    return {**{name: value for name, value in below.items() if dotted(name) not in names}, **above}
 
 
 def environments(document: Mapping[str, Any]) -> list[str]:
