@@ -3,7 +3,8 @@
     config.py       ProducerConfig, ConsumerConfig, AdminConfig: frozen, checked when they are made
     files.py        the configuration file and its environments
     results.py      what calls answer: ProduceResult, TransactionResult, MessageResult, RelayResult
-    producer.py     KafkaProducer: delivery, batches, retries; transaction.py has its transactions
+    producer.py     KafkaProducer: its faces; sending.py, records.py, deliveries.py are the core, retry.py tries again,
+                    transaction.py and transacting.py have its transactions
     consumer.py     KafkaConsumer: records handed out one by one, in lists, as a stream; fetching.py is its core, with
                     rebalance.py and seeking.py; handout.py knows what the program is done with
     admin.py        KafkaAdmin: topics and the cluster
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from superclient.toolkit.config import ProducerConfig as ProducerConfig
     from superclient.toolkit.consumer import KafkaConsumer as KafkaConsumer
     from superclient.toolkit.files import resolve_env_config as resolve_env_config
+    from superclient.toolkit.producer import KafkaProducer as KafkaProducer
     from superclient.toolkit.results import MessageResult as MessageResult
     from superclient.toolkit.results import ProduceResult as ProduceResult
     from superclient.toolkit.results import RelayResult as RelayResult

@@ -95,6 +95,10 @@ class Transactions:
         self.open = result.error is not None and may_go_on(result.error)
         return result
 
+    def release(self, closed: Any) -> None:
+        """Let go of the client; `closed` is in its place."""
+        self._client, self.open = closed, False
+
     def _end(self, operation: str, step: Callable[[float], None]) -> TransactionResult:
         if not self.open:
             raise KafkaTransactionError(f"transactional id {self.id}: there is no transaction to {operation}")

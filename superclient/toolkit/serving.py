@@ -1,0 +1,171 @@
+"""The one thread of a client by which the asyncio face waits, and how what it brings gets onto the event loops.
+
+A `Poller` serves the library's callbacks, whatever the load; a `Landing` is one event loop's end of it, which hands out
+what arrived together. A `Worker` runs calls that block, one after the other. None of them keeps its owner alive.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+TICK = 0.1  # seconds of one call that waits for callbacks
+AT_ONCE = 500  # results that are handed out before the loop may do something else
+ROOM = 0.005  # seconds after which a full queue is tried again
+_log = logging.getLogger("superclient.toolkit")
+
+
+class Poller:
+    """Serves a client's callbacks on a thread of its own, from the first `start` until `end`."""
+
+    def __init__(self, poll: Callable[[float], object], name: str) -> None:
+        self._poll: Callable[[float], object] | None = poll
+        self._name = name
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self.ended = False
+
+    def start(self) -> None:
+        """Start, unless it runs or has ended."""
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None and self._poll is not None:
+                    # Not waited for at the interpreter's exit, which `end` comes before.
+                    self._thread = threading.Thread(target=self._run, name=self._name, args=(self._poll,), daemon=True)
+                    self._thread.start()
+
+    def end(self) -> None:
+        """End, let go of the client, and wait for the thread; idempotent."""
+        self.ended, self._poll = True, None
+        with self._lock:
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(10 * TICK)
+
+    def _run(self, poll: Callable[[float], object]) -> None:
+        while not self.ended:
+            try:
+                poll(TICK)
+            except Exception:  # of a callback in the configuration: there is nobody else to hear of it
+                _log.exception("a callback of the client's failed")
+
+
+class Worker:
+    """Runs calls that block, one after the other, on a thread made for the first of them."""
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def run(self, call: Callable[..., T], *args: Any) -> T:
+        """Its result. Who is cancelled leaves, and the call goes on."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call, *args)
+
+    async def stoppable(self, call: Callable[[Callable[[], bool]], T]) -> T:
+        """The result of a call that is given a way to ask whether it is to stop: when its caller is cancelled."""
+        stopped = threading.Event()
+        try:
+            return await self.run(call, stopped.is_set)
+        finally:
+            stopped.set()
+
+    async def finish(self, call: Callable[..., T], *args: Any) -> T:
+        """Its result. Who is cancelled waits for the call's end all the same, so that its outcome is decided."""
+        task = asyncio.ensure_future(self.run(call, *args))
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError as error:
+                if task.cancelled():
+                    raise
+                cancelled = error
+            except BaseException:
+                break
+        if cancelled is not None:
+            task.exception()  # seen
+            raise cancelled
+        return task.result()
+
+    def end(self) -> None:
+        """Take no more calls; the thread ends when it has none."""
+        self._executor.shutdown(wait=False)
+
+
+class Landing:
+    """One event loop's results. All but `arrived` is called on that loop.
+
+    `waiting` counts the calls that wait for room in the client's queue; who comes later waits behind them.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, unwanted: Callable[[Any, Any], None]) -> None:
+        self.loop = loop
+        self.waiting = 0
+        self._unwanted = unwanted  # told of what nobody waits for any more
+        self._arrived: deque[tuple[asyncio.Future[Any], Callable[..., Any], Any, Any]] = deque()
+        self._called = False
+        self._line = asyncio.Lock()
+
+    def arrived(self, future: "asyncio.Future[Any]", make: Callable[[Any, Any], Any], error: Any, message: Any) -> None:
+        """What a future waits for, made on the loop; on any thread."""
+        self._arrived.append((future, make, error, message))
+        if not self._called:
+            self._called = True
+            try:
+                self.loop.call_soon_threadsafe(self._hand_out)
+            except RuntimeError:  # the loop is closed: nobody waits there any more
+                self._called = False
+                while self._arrived:
+                    _, _, error, message = self._arrived.popleft()
+                    self._unwanted(error, message)
+
+    def _hand_out(self) -> None:
+        self._called = False  # before the look: what comes after it calls again
+        for _ in range(min(AT_ONCE, len(self._arrived))):
+            future, make, error, message = self._arrived.popleft()
+            if future.done():  # cancelled
+                self._unwanted(error, message)
+            else:
+                future.set_result(make(error, message))
+        if self._arrived and not self._called:
+            self._called = True
+            self.loop.call_soon(self._hand_out)
+
+    async def room(self, accepted: Callable[[], T]) -> T:
+        """What the call answers once it finds room, after everything that waited before; until then BufferError."""
+        self.waiting += 1
+        try:
+            async with self._line:
+                while True:
+                    try:
+                        return accepted()
+                    except BufferError:
+                        await asyncio.sleep(ROOM)
+        finally:
+            self.waiting -= 1
+
+
+class Landings:
+    """The landings of the loops on which a client is used."""
+
+    def __init__(self, unwanted: Callable[[Any, Any], None]) -> None:
+        self._unwanted = unwanted
+        self._known: dict[Hashable, Landing] = {}
+        self._last: Landing | None = None
+
+    def here(self) -> Landing:
+        """The running loop's."""
+        loop, last = asyncio.get_running_loop(), self._last
+        if last is not None and last.loop is loop:
+            return last
+        landing = self._known.get(loop)
+        if landing is None:
+            for other in [one for one in list(self._known) if one.is_closed()]:  # type: ignore[attr-defined]
+                self._known.pop(other, None)
+            landing = self._known.setdefault(loop, Landing(loop, self._unwanted))
+        self._last = landing
+        return landing
