@@ -16,16 +16,18 @@ Rebalance callbacks run in the thread that fetches: the caller's own, and the co
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
+from superclient.toolkit.ahead import Ahead
 from superclient.toolkit.config import ConsumerConfig, topic_list
 from superclient.toolkit.fetching import Fetcher
-from superclient.toolkit.handout import BATCH, Handout
+from superclient.toolkit.handout import Handout
 from superclient.toolkit.rebalance import ASSIGN, LOST, REVOKE, Callback
 from superclient.toolkit.results import MessageResult
 
+BATCH = 500  # records fetched at once for callers that take them one by one
 Self = Any  # typing's own is of Python 3.11
 
 
@@ -40,8 +42,9 @@ class KafkaConsumer:
 
     def __init__(self, config: ConsumerConfig) -> None:
         self.config = config
-        self._handout = Handout()
-        self._fetcher = Fetcher(config, self._handout.completed)
+        self._fetcher = Fetcher(config)
+        self._handout = Handout(self._fetcher)
+        self._ahead = Ahead(self._fetcher)
         self._stops = self._stops_seen = 0
         self.client: Any = self._fetcher.client
         """The library's own consumer, for whatever is not here."""
@@ -71,38 +74,43 @@ class KafkaConsumer:
 
     def poll(self, timeout: float | None = 1.0) -> MessageResult | None:
         """The next record; None where there is none within `timeout` seconds (None: wait however long)."""
-        self._come_back()
-        if not self._handout:
-            self._fill(BATCH, timeout, gather=False)
-        found = self._handout.give(1)
-        return MessageResult(found[0]) if found else None
+        self._come_back(BATCH, timeout)
+        return next(iter(self._given(1)), None)
+
+    async def apoll(self, timeout: float | None = 1.0) -> MessageResult | None:
+        """See poll."""
+        await self._acome_back(BATCH, timeout)
+        return next(iter(self._given(1)), None)
 
     def consume_messages(self, max_messages: int, timeout: float | None = 1.0) -> list[MessageResult]:
         """Up to `max_messages` records: as many as there are within `timeout` seconds."""
-        if max_messages < 1:
-            raise ValueError(f"max_messages is {max_messages}: it takes a number from 1")
-        self._come_back()
-        missing = max_messages - len(self._handout)
-        if missing > 0:
-            self._fill(missing, timeout, gather=True)
-        return list(map(MessageResult, self._handout.give(max_messages)))
+        self._come_back(_positive(max_messages), timeout, gather=True)
+        return self._given(max_messages)
+
+    async def aconsume_messages(self, max_messages: int, timeout: float | None = 1.0) -> list[MessageResult]:
+        """See consume_messages. Who is cancelled loses nothing: what came comes with the next call."""
+        await self._acome_back(_positive(max_messages), timeout, gather=True)
+        return self._given(max_messages)
 
     def message_stream(self, timeout: float = 1.0) -> Iterator[MessageResult]:
         """Records for ever, until `stop`; `timeout` is how long one wait for records takes, in seconds.
 
         Breaking out of it loses nothing: what was fetched ahead comes with the next call.
         """
-        handout, fetcher = self._handout, self._fetcher
         while not self._stopped():
-            self._come_back()
-            if not handout:
-                self._fill(BATCH, timeout, gather=False)
-            while handout.at < len(handout.batch):
-                yield MessageResult(handout.give(1)[0])
-                if self._stops != self._stops_seen or fetcher.epoch != handout.epoch:
-                    break
-                if time.monotonic() > handout.stale_at:
-                    break
+            self._come_back(BATCH, timeout)
+            yield from self._handout.each()
+
+    async def amessage_stream(self, timeout: float = 1.0) -> AsyncIterator[MessageResult]:
+        """See message_stream. While the program works on a batch, the consumer's thread fetches the next one.
+
+        Cancelled, wherever it waits, it loses nothing.
+        """
+        while not self._stopped():
+            await self._acome_back(BATCH, timeout)
+            self._ahead.start(BATCH if len(self._handout) <= BATCH else 1, timeout)
+            for record in self._handout.each():
+                yield record
 
     def fetch(self, max_messages: int, timeout: float | None = 1.0) -> list[Any]:
         """Up to `max_messages` of the library's own records within `timeout` seconds; their offsets are never stored.
@@ -110,14 +118,8 @@ class KafkaConsumer:
         Raises:
             KafkaConsumerRebalanceError: a callback raised, with the exception as the cause.
         """
-        self._come_back()
-        kept = len(self._handout)
-        if kept:
-            found = self._handout.batch[self._handout.at :][:max_messages]
-            self._handout.batch = self._handout.batch[self._handout.at + len(found) :]
-            self._handout.at = 0
-            return found
-        return self._fetcher.fetch(max_messages, timeout)
+        self._come_back(_positive(max_messages), timeout, gather=True)
+        return self._handout.take(max_messages)
 
     def seek_to_offset(self, topic: str, offset: int, partition: int | None = None) -> None:
         """Read on at `offset`: in one partition, or in all that this consumer has of the topic.
@@ -141,6 +143,11 @@ class KafkaConsumer:
         """
         self._handout.came_back()
         return self._fetcher.commit()
+
+    async def acommit(self) -> list[Any]:
+        """See commit."""
+        self._handout.came_back()
+        return await self._ahead.run(self._fetcher.commit)
 
     def stop(self) -> None:
         """End the stream in progress, or the one that is begun next; from any thread or signal handler."""
@@ -170,7 +177,12 @@ class KafkaConsumer:
     def close(self) -> None:
         """Store what was handed out, commit it where auto-commit is on, and leave the group; once more does nothing."""
         self._handout.came_back()
-        self._fetcher.close()
+        self._close()
+
+    async def aclose(self) -> None:
+        """See close; the consumer's thread is gone afterwards."""
+        self._handout.came_back()
+        await self._aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -178,20 +190,71 @@ class KafkaConsumer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is None:
             self._handout.came_back()
-        self._fetcher.close()
+        self._close()
 
-    def _come_back(self) -> None:
-        self._handout.came_back()
-        if self._handout and time.monotonic() > self._handout.stale_at:
-            self._handout.add(self._fetcher.serve(), self._fetcher.epoch)
-        if self._handout.epoch != self._fetcher.epoch:
-            self._handout.prune(self._fetcher)
+    async def __aenter__(self) -> Self:
+        return self
 
-    def _fill(self, most: int, timeout: float | None, gather: bool) -> None:
-        records = self._fetcher.fetch(most, timeout, gather)
-        self._handout.add(records, self._fetcher.epoch)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._handout.came_back()
+        await self._aclose()
+
+    def _close(self) -> None:
+        try:
+            self._fetcher.close()
+        finally:
+            self._ahead.end()
+
+    async def _aclose(self) -> None:
+        try:
+            await self._ahead.run(self._fetcher.close)
+        finally:
+            self._ahead.end()
+
+    def _come_back(self, most: int, timeout: float | None, gather: bool = False) -> None:
+        """The caller is done with what it had, and wants up to `most` records."""
+        handout = self._handout
+        handout.came_back()
+        came = self._ahead.take(wait=True)
+        if came is not None:  # the asyncio face was in use as well
+            handout.add(*came)
+        missing = most - len(handout)
+        if missing == most or (gather and missing > 0):
+            handout.add(*self._fetcher.fetch(missing, timeout, gather))
+        elif handout.stale:
+            handout.add(*self._fetcher.serve())
+
+    async def _acome_back(self, most: int, timeout: float | None, gather: bool = False) -> None:
+        """The same; the event loop itself never calls the library."""
+        handout, ahead = self._handout, self._ahead
+        handout.came_back()
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            came = ahead.take()
+            if came is not None:
+                handout.add(*came)
+            missing = most - len(handout)
+            left = None if until is None else until - time.monotonic()
+            if missing <= 0 or (missing < most and not gather) or (left is not None and left <= 0):
+                break
+            ahead.start(missing, left, gather)
+            await ahead.wait(left)
+        if handout.stale:  # a program that takes its time is still there
+            ahead.start(1, 0.0)
+
+    def _given(self, most: int) -> list[MessageResult]:
+        return list(map(MessageResult, self._handout.give(most)))
 
     def _stopped(self) -> bool:
         stopped = self._stops != self._stops_seen
         self._stops_seen = self._stops
         return stopped
+
+
+def _positive(max_messages: int) -> int:
+    if isinstance(max_messages, bool) or not isinstance(max_messages, int) or max_messages < 1:
+        raise ValueError(f"max_messages is {max_messages!r}: it takes a number from 1")
+    return max_messages
