@@ -20,7 +20,7 @@ from superclient.errors import (
 
 
 def named(names: str) -> frozenset[int]:
-    """The codes of errors by their names, between blanks; a name that the installed library does not have is left out."""
+    """The codes of errors by name, blanks between them; a name that the installed library does not have is left out."""
     return frozenset(getattr(KafkaError, name) for name in names.split() if hasattr(KafkaError, name))
 
 
