@@ -77,17 +77,23 @@ COMPLETE = "_SUPERCLIENT_COMPLETE"  # the variable by which click's completion s
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one `superclient` command line; returns its exit status."""
     _boot.stand_down()
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:  # wherever it is, also in the middle of an import
+        return 130
+
+
+def _main(words: Sequence[str]) -> int:
     first = words[0] if words else ""
     if os.environ.get(COMPLETE) or first in GROUPS:
         return _click(words)
     if first in COMMANDS:
         return _dispatch(first, words[1:])
     if first in ("", "-h", "--help"):
-        print(help_text(), end="")
+        _show(help_text())
         return 0 if first else 2
     if first == "--version":
-        print(f"superclient {superclient.__version__}")
+        _show(f"superclient {superclient.__version__}\n")
         return 0
     if first.startswith("-"):
         return _click(words)
@@ -156,6 +162,21 @@ def _dispatch(name: str, words: Sequence[str]) -> int:
     module.add_arguments(parser)
     status: int = module.run(parser.parse_args(words))
     return status
+
+
+def give_up_stdout() -> None:
+    """After a broken pipe: else the interpreter, flushing at its end, meets it once more and says so."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (AttributeError, OSError, ValueError):  # it is closed, or no real file
+        pass
+
+
+def _show(text: str) -> None:
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        give_up_stdout()
 
 
 def _fail(message: str, status: int = 1) -> int:

@@ -6,6 +6,7 @@ form to `Output`. Progress, warnings and errors are not answers: they go to stde
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import re
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from superclient import cli
 from superclient.cli._filter import Filter
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Output:
         self._stdout: BinaryIO | None = None
         self.filter = None if pattern is None else Filter(pattern)
         self.json = json or compact is not None
-        self.watched = self._file is None and sys.stdout.isatty()
+        self.watched = self._file is None and sys.stdout is not None and sys.stdout.isatty()
         """Whether the answers go to a terminal."""
         self.machine = self.json or not self.watched
         """Whether they are JSON: it was asked for, or nobody watches."""
@@ -93,12 +95,21 @@ class Output:
             self._stream.flush()
 
     def close(self) -> None:
-        """Flush, and close the file if it is one."""
-        for stream in {self._stream, self._stdout} - {None}:
-            stream.flush()  # type: ignore[union-attr]
-        if self._stream is not None and self._file is not None:
-            self._stream.close()
-        self._stream = None
+        """Flush, and close the file if it is one.
+
+        Raises:
+            OSError: the disk is full, or the reader has gone.
+        """
+        stream, stdout = self._stream, self._stdout
+        self._stream = self._stdout = None
+        if stream is not None and stream is not stdout:
+            stream.close()
+        if stdout is not None:
+            try:
+                stdout.flush()
+            except OSError:
+                cli.give_up_stdout()
+                raise
 
     def prepare(self) -> None:
         """Open the output now: whoever may not write there should know before anything is consumed.
@@ -121,6 +132,8 @@ class Output:
 
     def _standard(self) -> BinaryIO:
         if self._stdout is None:
+            if sys.stdout is None:
+                raise OSError(errno.EBADF, "stdout is closed")
             sys.stdout.flush()
             try:
                 number = sys.stdout.fileno()

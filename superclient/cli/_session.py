@@ -34,6 +34,7 @@ DEFAULT_GROUP = "cli-consumer"
 LIBRARY_LOGGER = "superclient.cli.librdkafka"
 # "127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)"
 _REASON = re.compile(r"(?:.*?/\w+: )?(?:Connect to \S+ failed: )?(.*?)(?: \(after \d+ms.*)?", re.DOTALL)
+_AFTER = re.compile(r" \(after \d+ms[^)]*\)")
 # What the library says when it reached nobody, and when somebody would not have us.
 _AWAY = frozenset(["_TIMED_OUT", "_MSG_TIMED_OUT", "_TIMED_OUT_QUEUE", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"])
 _REFUSED = frozenset(["_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED", "UNSUPPORTED_SASL_MECHANISM"])
@@ -223,6 +224,8 @@ class Session:
             return f"{self._servers} refuses the connection: {reason or error}"
         if code in _AWAY and self._servers:
             return f"no broker at {self._servers} ({reason})" if reason else f"{error} (brokers: {self._servers})"
+        if isinstance(error, OSError) and error.strerror:
+            return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         return str(error) or type(error).__name__
 
     # --- logging
@@ -266,12 +269,13 @@ class _Stderr(logging.Handler):
         """Print it."""
         text = record.getMessage()
         if record.levelno >= logging.WARNING and record.name != LIBRARY_LOGGER:
-            if text in self._shown:
+            said = _AFTER.sub("", text)
+            if said in self._shown:
                 return
-            self._shown.add(text)
+            self._shown.add(said)
             text = f"{self._session.path}: warning: {text}"
         with contextlib.suppress(OSError, ValueError):  # stderr is closed
-            print(text, file=sys.stderr, flush=True)
+            click.echo(text, err=True)
 
 
 def _reason(text: str) -> str:

@@ -238,12 +238,10 @@ def main(words: Sequence[str]) -> int:
     if instruction:
         return _complete(instruction)
     session = Session()
-    try:
-        status = _guarded(session, lambda: _run(session, words))
-        # What is still buffered may meet a full disk, or a reader that has gone.
-        return _guarded(session, session.end) or status
-    finally:
-        _guarded(session, session.end)
+    status = _guarded(session, lambda: _run(session, words))
+    # What is still buffered may meet a full disk, which is news only if nothing went wrong before.
+    ended = _guarded(session, session.end, silent=status != 0)
+    return status or ended
 
 
 def _run(session: Session, words: Sequence[str]) -> int:
@@ -252,21 +250,23 @@ def _run(session: Session, words: Sequence[str]) -> int:
     return status if isinstance(status, int) and not isinstance(status, bool) else 0
 
 
-def _guarded(session: Session, step: Callable[[], int | None]) -> int:
+def _guarded(session: Session, step: Callable[[], int | None], silent: bool = False) -> int:
     try:
         return step() or 0
     except click.exceptions.Exit as end:
         return end.exit_code
     except BrokenPipeError:  # the reader has had enough
-        _give_up_stdout()
+        cli.give_up_stdout()
         return 0
     except (KeyboardInterrupt, click.Abort):
         return 130
     except Exception as error:
         status, text = _told(session, error)
+        if silent:
+            return status
         if session.verbose:
-            traceback.print_exc()
-        print(" ".join(text.split()), file=sys.stderr)
+            click.echo(traceback.format_exc(), nl=False, err=True)
+        click.echo(" ".join(text.split()), err=True)
         return status
 
 
@@ -294,15 +294,7 @@ def _library_code(error: Exception) -> str | None:
     """The name of confluent-kafka's error in an exception of its own."""
     found = error.args[0] if error.args else None
     name = getattr(found, "name", None)
-    return str(name()) if type(found).__module__ == "cimpl" and callable(name) else None
-
-
-def _give_up_stdout() -> None:
-    # Else the interpreter, flushing at its end, meets the broken pipe once more and says so.
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # it is closed, or no real file
-        pass
+    return str(name()) if type(found).__module__.endswith("cimpl") and callable(name) else None
 
 
 def _complete(instruction: str) -> int:
