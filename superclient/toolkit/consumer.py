@@ -93,13 +93,15 @@ class KafkaConsumer:
         return self._given(max_messages)
 
     def message_stream(self, timeout: float = 1.0) -> Iterator[MessageResult]:
-        """Records for ever, until `stop`; `timeout` is how long one wait for records takes, in seconds.
+        """Records for ever, until `stop`; `timeout` is how long one wait for records takes, in seconds, at most 1.
 
         Breaking out of it loses nothing: what was fetched ahead comes with the next call.
         """
         while not self._stopped():
-            self._come_back(BATCH, timeout)
-            yield from self._handout.each()
+            self._come_back(BATCH, min(timeout, 1.0))
+            if self._stops == self._stops_seen:
+                yield from self._handout.each()
+        self._handout.came_back()
 
     async def amessage_stream(self, timeout: float = 1.0) -> AsyncIterator[MessageResult]:
         """See message_stream. While the program works on a batch, the consumer's thread fetches the next one.
@@ -107,18 +109,23 @@ class KafkaConsumer:
         Cancelled, wherever it waits, it loses nothing.
         """
         while not self._stopped():
-            await self._acome_back(BATCH, timeout)
-            self._ahead.start(BATCH if len(self._handout) <= BATCH else 1, timeout)
+            await self._acome_back(BATCH, min(timeout, 1.0))
+            if self._stops != self._stops_seen:
+                continue
+            self._ahead.start(BATCH if len(self._handout) <= BATCH else 1, min(timeout, 1.0))
             for record in self._handout.each():
                 yield record
+        self._handout.came_back()
 
-    def fetch(self, max_messages: int, timeout: float | None = 1.0) -> list[Any]:
+    def fetch(self, max_messages: int, timeout: float | None = 1.0, gather: bool = True) -> list[Any]:
         """Up to `max_messages` of the library's own records within `timeout` seconds; their offsets are never stored.
+
+        Without `gather` it answers the first there are, and waits for no more.
 
         Raises:
             KafkaConsumerRebalanceError: a callback raised, with the exception as the cause.
         """
-        self._come_back(_positive(max_messages), timeout, gather=True)
+        self._come_back(_positive(max_messages), timeout, gather=gather)
         return self._handout.take(max_messages)
 
     def seek_to_offset(self, topic: str, offset: int, partition: int | None = None) -> None:
@@ -212,7 +219,7 @@ class KafkaConsumer:
         try:
             await self._ahead.run(self._fetcher.close)
         finally:
-            self._ahead.end()
+            self._ahead.end(wait=self._fetcher.closed)  # at once: it has nothing to do any more
 
     def _come_back(self, most: int, timeout: float | None, gather: bool = False) -> None:
         """The caller is done with what it had, and wants up to `most` records."""
@@ -224,25 +231,27 @@ class KafkaConsumer:
         missing = most - len(handout)
         if missing == most or (gather and missing > 0):
             handout.add(*self._fetcher.fetch(missing, timeout, gather))
-        elif handout.stale:
+        elif handout.turned_stale():
             handout.add(*self._fetcher.serve())
 
     async def _acome_back(self, most: int, timeout: float | None, gather: bool = False) -> None:
         """The same; the event loop itself never calls the library."""
         handout, ahead = self._handout, self._ahead
         handout.came_back()
-        until = None if timeout is None else time.monotonic() + timeout
+        until, stops = None if timeout is None else time.monotonic() + timeout, self._stops
+        last = False
         while True:
             came = ahead.take()
             if came is not None:
                 handout.add(*came)
             missing = most - len(handout)
-            left = None if until is None else until - time.monotonic()
-            if missing <= 0 or (missing < most and not gather) or (left is not None and left <= 0):
+            if missing <= 0 or (missing < most and not gather) or last or stops != self._stops:
                 break
+            left = None if until is None else max(0.0, until - time.monotonic())
+            last = left == 0
             ahead.start(missing, left, gather)
             await ahead.wait(left)
-        if handout.stale:  # a program that takes its time is still there
+        if handout.turned_stale():  # a program that takes its time is still there
             ahead.start(1, 0.0)
 
     def _given(self, most: int) -> list[MessageResult]:

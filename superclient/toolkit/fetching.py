@@ -39,9 +39,9 @@ _topic, _partition, _error = Message.topic, Message.partition, Message.error
 class Fetcher:
     """The library's consumer, and what is known of its partitions; its methods may be called from any thread."""
 
-    def __init__(self, config: ConsumerConfig, completed: Callable[[], Mapping[Key, Any]]) -> None:
-        """`completed` answers the offsets to store, of records that were completed since it was asked last."""
-        self._completed = completed
+    def __init__(self, config: ConsumerConfig) -> None:
+        self.completed: Callable[[], Mapping[Key, Any]] = dict
+        """Asked for the offsets to store: of the records that were completed since it was asked last."""
         settings = config.to_library()
         self._error_cb = settings.get("error_cb")
         self._reset = OFFSET_END if config.auto_offset_reset in ("latest", "end", "largest") else OFFSET_BEGINNING
@@ -59,9 +59,10 @@ class Fetcher:
         self._errors: deque[KafkaConsumerError] = deque()  # to be raised
         self._unsure = False  # whether the library may be further than we know of
         self._unchecked = False  # whether partitions that were sought may not exist
-        self._hurries = 0
+        self.changes = 0
+        """Counts up when those who hand records out should look here before the next one."""
         self.topics: list[str] = []
-        self.closed = False
+        self.closed = self._closing = False
         self.last_error: KafkaConsumerError | None = None
         """What the library said of the connection since the last record or assignment."""
         self.client = Consumer({**settings, "error_cb": self._on_error})
@@ -76,28 +77,32 @@ class Fetcher:
 
     def hurry(self) -> None:
         """Have a fetch in progress answer what it has; from any thread or signal handler."""
-        self._hurries += 1
+        self.changes += 1
 
-    def fetch(self, most: int, timeout: float | None, gather: bool = True) -> list[Any]:
-        """Up to `most` records: within `timeout` seconds (None: however long), or without `gather` the first there are.
+    def fetch(self, most: int, timeout: float | None, gather: bool) -> tuple[list[Any], int]:
+        """Up to `most` records, and their epoch.
+
+        With `gather` as many as there are within `timeout` seconds (None: however long), else the first there are.
 
         Raises:
             KafkaConsumerError: or the class that fits.
         """
         until = None if timeout is None else time.monotonic() + timeout
-        hurries, found = self._hurries, 0
+        changes = self.changes
         while True:
             left = SLICE if until is None else min(SLICE, until - time.monotonic())
             with self.lock:
+                self._check_open(closing=self._closing)
                 found = self._step(most, max(left, 0.0))
-                if found >= most or (found and not gather) or left <= 0 or hurries != self._hurries:
+                if found >= most or (found and not gather) or left <= 0 or changes != self.changes:
                     return self._take(most)
                 if found and self._errors:
                     return self._take(most)
 
-    def serve(self) -> list[Any]:
+    def serve(self) -> tuple[list[Any], int]:
         """Show the brokers that the program is alive, and let rebalances happen; one record, if that brings one."""
         with self.lock:
+            self._check_open()
             self._step(1, 0.0, raising=False)
             return self._take(1)
 
@@ -147,7 +152,7 @@ class Fetcher:
     def store(self) -> None:
         """Hand completed offsets to the library, which commits them in its own time."""
         with self.lock:
-            completed = {key: end for key, end in self._completed().items() if key in self.rebalances.assigned}
+            completed = {key: end for key, end in self.completed().items() if key in self.rebalances.assigned}
             if completed:
                 self._stored.update(completed)
                 try:
@@ -158,17 +163,17 @@ class Fetcher:
 
     def close(self) -> None:
         """Leave the group, and commit what is stored where auto-commit is on; once."""
+        self._closing = True
         self.hurry()
         with self.lock:
             if not self.closed:
                 self.store()
+                self.client.close()  # callbacks may still commit
                 self.closed = True
-                self.client.close()
         self.rebalances.raise_failure()
 
     def _step(self, most: int, wait: float, raising: bool = True) -> int:
         """One call to the library, or two; how many records are gathered now."""
-        self._check_open()
         found = sum(len(records) for _, records in self._gathered)
         if raising and not found and self._errors:
             raise self._errors.popleft()
@@ -206,7 +211,7 @@ class Fetcher:
         self._unsure = False
         return len(records)
 
-    def _take(self, most: int) -> list[Any]:
+    def _take(self, most: int) -> tuple[list[Any], int]:
         """What was gathered and may still be handed out; the rest, if there is one, stays."""
         if len(self._gathered) == 1:
             ((epoch, records),) = self._gathered
@@ -214,7 +219,7 @@ class Fetcher:
         else:
             found = [one for epoch, records in self._gathered for one in self.valid(records, epoch)]
         self._gathered = [(self.epoch, found[most:])] if len(found) > most else []
-        return found[:most] if len(found) > most else found
+        return (found[:most] if len(found) > most else found), self.epoch
 
     def _rewind(self) -> None:
         """Go back to the records that we know of; to the committed offsets where there was none yet."""
@@ -268,10 +273,11 @@ class Fetcher:
     def _turn(self, keys: Iterable[Key]) -> None:
         """Hand out nothing more of what was fetched of these partitions."""
         self.epoch += 1
+        self.changes += 1
         self._stale.update(dict.fromkeys(keys, self.epoch))
 
-    def _check_open(self) -> None:
-        if self.closed:
+    def _check_open(self, closing: bool = False) -> None:
+        if self.closed or closing:
             raise KafkaConsumerFatalError("the consumer is closed")
 
     # --- Owner, for Rebalances ---
@@ -280,6 +286,7 @@ class Fetcher:
         self.last_error = None
         self.seeks.apply(partitions)
         self._unchecked = bool(self.seeks.named())
+        self._ends.update({(one.topic, one.partition): one for one in partitions if one.offset >= 0})
 
     def finish(self, partitions: list[Any]) -> None:
         self.store()

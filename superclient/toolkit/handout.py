@@ -1,79 +1,108 @@
 """What was fetched ahead of the program, what of it the program has been given, and what it is done with.
 
 A record is completed when its caller comes back for the next one, commits, or closes; only then is its offset stored.
-Records are given to one caller at a time, by one thread or event loop; the fetching thread asks what is completed.
+Records are given out on one thread or event loop; the thread that fetches only asks what is completed.
 """
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from superclient.toolkit.fetching import Fetcher, ends
 from superclient.toolkit.rebalance import Key
+from superclient.toolkit.results import MessageResult
 
-BATCH = 500  # records fetched at once for callers that take them one by one
 STALE = 0.1  # seconds after which the brokers hear of the program, however long it takes over what it has
 
 
 class Handout:
     """The records between the fetcher and the program."""
 
-    def __init__(self) -> None:
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
         self._lock = threading.Lock()
+        self._batch: list[Any] = []
+        self._epoch = 0  # the fetcher's when the batch was fetched
+        self._at = 0  # how many of the batch were handed out
+        self._in_hand = 0  # how many of those the program may still be working on
+        self._marked = 0  # how many are in _completed
         self._completed: dict[Key, Any] = {}
-        self._marked = 0  # up to where the batch is in _completed
-        self._in_hand = 0  # how many of those before `at` the program may still be working on
-        self.batch: list[Any] = []
-        self.at = 0
-        """How many records of the batch were handed out."""
-        self.epoch = 0
-        """The fetcher's when the batch was."""
-        self.stale_at = 0.0
-        """The monotonic time at which it is time to come back to the fetcher."""
+        self._stale_at = 0.0
+        fetcher.completed = self.completed
 
     def __len__(self) -> int:
-        """How many records are there to be handed out."""
-        return len(self.batch) - self.at
+        """How many records are there to be given."""
+        if self._epoch != self._fetcher.epoch:
+            self.add([], self._fetcher.epoch)
+        return len(self._batch) - self._at
 
-    def give(self, most: int) -> list[Any]:
-        """The next records, which are in the caller's hands then."""
-        found = self.batch[self.at : self.at + most]
-        self.at += len(found)
-        self._in_hand = len(found)
-        return found
+    def turned_stale(self) -> bool:
+        """Whether it is time to go back to the fetcher, though there are records left; it is, once."""
+        now = time.monotonic()
+        if now <= self._stale_at:
+            return False
+        self._stale_at = now + STALE
+        return True
 
     def add(self, records: list[Any], epoch: int) -> None:
-        """Behind what is there."""
+        """Put records, which were fetched at an epoch, behind what is there; what was revoked meanwhile is dropped."""
+        now, valid = self._fetcher.epoch, self._fetcher.valid
         with self._lock:
-            self._mark(self.at - self._in_hand)
-            self.batch = [*self.batch[self._marked :], *records] if self._marked < len(self.batch) else records
-            self.at, self._marked = self.at - self._marked, 0
-        self.epoch = epoch
-        self.stale_at = time.monotonic() + STALE
+            self._mark(self._at - self._in_hand)
+            given, waiting = self._batch[self._marked : self._at], valid(self._batch[self._at :], self._epoch)
+            records = valid(records, epoch)
+            self._batch = [*given, *waiting, *records] if given or waiting else records
+            self._at, self._marked, self._epoch = len(given), 0, now
+        self._stale_at = time.monotonic() + STALE
+
+    def give(self, most: int) -> list[Any]:
+        """The next of the library's records, which are in the caller's hands then."""
+        with self._lock:
+            found = self._batch[self._at : self._at + most]
+            self._in_hand = len(found)
+            self._at += len(found)
+        return found
+
+    def each(self) -> Iterator[MessageResult]:
+        """Give them one by one, each completed by asking for the next; until something is to be looked at first."""
+        if not len(self):
+            return
+        fetcher, batch, changes = self._fetcher, self._batch, self._fetcher.changes
+        with self._lock:
+            self._mark(self._at)
+            self._in_hand = 1
+        for at in range(self._at, len(batch)):
+            self._at = at + 1
+            yield MessageResult(batch[at])
+            # Stopped, revoked, sought; another call of the program's, inside the loop; a program that takes its time.
+            if fetcher.changes != changes or self._at != at + 1 or self._batch is not batch:
+                return
+            if time.monotonic() > self._stale_at:
+                return
+
+    def take(self, most: int) -> list[Any]:
+        """Up to `most` records for a caller who keeps account of them by itself: they are never completed here."""
+        with self._lock:
+            self._mark(self._at)
+            self._batch, self._at, self._marked, self._in_hand = self._batch[self._at :], 0, 0, 0
+            found, self._batch = self._batch[:most], self._batch[most:]
+        return found
 
     def came_back(self) -> None:
         """The caller is done with all that it was given."""
         with self._lock:
-            self._mark(self.at)
+            self._mark(self._at)
             self._in_hand = 0
-
-    def prune(self, fetcher: Fetcher) -> None:
-        """Keep of what was not handed out yet what may still be."""
-        with self._lock:
-            self._mark(self.at - self._in_hand)
-            kept = fetcher.valid(self.batch[self.at :], self.epoch)
-            self.batch = [*self.batch[self._marked : self.at], *kept]
-            self.at, self._marked = self.at - self._marked, 0
-        self.epoch = fetcher.epoch
 
     def completed(self) -> dict[Key, Any]:
         """Where the partitions of completed records go on; each is answered once."""
         with self._lock:
-            self._mark(self.at - self._in_hand)
+            self._mark(self._at - self._in_hand)
             found, self._completed = self._completed, {}
             return found
 
     def _mark(self, upto: int) -> None:
         if upto > self._marked:
-            self._completed.update(ends(self.batch[self._marked : upto]))
+            self._completed.update(ends(self._batch[self._marked : upto]))
             self._marked = upto
