@@ -63,7 +63,8 @@ class KafkaProducer:
         self._unwaited = self._sender.failures.arrived  # the delivery report of a record that nobody waits for
         self._queued, self._count = _Queued(), 0
         self._circuit = retry.Circuit()
-        self._landings = Landings(self._unwaited)
+        self._landings = Landings(outcome, self._unwaited)
+        self._landing: Landing | None = None  # the last one
         self._poller = Poller(self.client.poll, "superclient-producer")
         self._worker = Worker("superclient-producer-calls")
         self._dropped = weakref.finalize(self, _end, self._poller, self._worker)
@@ -123,14 +124,14 @@ class KafkaProducer:
 
         Who is cancelled while he waits for room has sent nothing; later, the record goes on its way.
         """
-        queued = self._queued[topic]
-        landing = self._here()
-        outcomes: asyncio.Future[ProduceResult] = landing.loop.create_future()
-        report = partial(landing.arrived, outcomes, outcome) if flush else self._unwaited
-        refused = await self._aput(landing, report, (topic, value, key, partition, headers, timestamp))
-        if refused or not flush:
-            return refused or queued
-        return await outcomes
+        landing, queued = self._here(), self._queued[topic]
+        waiter = landing.loop.create_future() if flush else None
+        report = self._unwaited if waiter is None else partial(landing.report, waiter)
+        try:
+            refused = self._offer(landing, report, (topic, value, key, partition, headers, timestamp))
+        except BufferError:
+            refused = await self._aput(landing, report, (topic, value, key, partition, headers, timestamp))
+        return refused or (queued if waiter is None else await waiter)
 
     def produce_batch(
         self, topic: str, records: Iterable[Record], partition: int | None = None, flush: bool = True
@@ -160,9 +161,9 @@ class KafkaProducer:
         """As `produce_batch`, for asyncio. Who is cancelled has sent those that were handed over until then."""
         found = checked(topic, records, partition)
         landing, queued = self._here(), self._queued[topic]
-        outcomes: asyncio.Future[None] = landing.loop.create_future()
-        receipts = Receipts(len(found), self._sender.failures, partial(landing.arrived, outcomes, _nothing, None, None))
-        results: list[ProduceResult] = []
+        arrived = asyncio.Event()
+        receipts = Receipts(len(found), self._sender.failures, lambda: landing.across(arrived.set))
+        results = []
         try:
             for number, record in enumerate(found):
                 report = partial(receipts.arrived, number) if flush else self._unwaited
@@ -173,7 +174,7 @@ class KafkaProducer:
                 if not number % _AT_ONCE:
                     await asyncio.sleep(0)
             if flush and found:
-                await outcomes
+                await arrived.wait()
         except BaseException:
             receipts.abandon()
             raise
@@ -195,19 +196,26 @@ class KafkaProducer:
         self._sender.wait(receipts)
         return receipts.results
 
+    def _offer(self, landing: Landing, report: Report, record: Fields) -> ProduceResult | None:
+        if landing.waiting:
+            raise BufferError("others wait for room already")
+        return self._sender.offer(report, record)
+
     async def _aput(self, landing: Landing, report: Report, record: Fields) -> ProduceResult | None:
-        if not landing.waiting:
-            try:
-                return self._sender.offer(report, record)
-            except BufferError:
-                pass
-        return await landing.room(partial(self._sender.offer, report, record, time.monotonic() + self._sender.patience))
+        """As `Sender.put`, for asyncio."""
+        try:
+            return self._offer(landing, report, record)
+        except BufferError:
+            deadline = time.monotonic() + self._sender.patience
+            return await landing.room(partial(self._sender.offer, report, record, deadline))
 
     def _here(self) -> Landing:
-        if self.client is CLOSED:
-            self.client.poll()
-        self._poller.start()
-        return self._landings.here()
+        """Where results come in on the running loop."""
+        loop, landing = asyncio.get_running_loop(), self._landing
+        if landing is None or landing.loop is not loop:
+            self._poller.start()
+            landing = self._landing = self._landings.of(loop)
+        return landing
 
     # --- more attempts ------------------------------------------------------------------------------------------------
 
@@ -418,10 +426,6 @@ class _Queued(dict[str, ProduceResult]):
             self.clear()
         answer = self[topic] = ProduceResult(QUEUED, topic_name(topic))
         return answer
-
-
-def _nothing(error: object, message: object) -> None:
-    """What a batch's future is told: its results are with its receipts."""
 
 
 def _end(poller: Poller, worker: Worker) -> None:

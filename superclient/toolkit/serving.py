@@ -8,11 +8,13 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Report = Callable[[Any, Any], Any]  # of the library's error, or None, and its message
 
 TICK = 0.1  # seconds of one call that waits for callbacks
 AT_ONCE = 500  # results that are handed out before the loop may do something else
@@ -97,41 +99,50 @@ class Worker:
 
 
 class Landing:
-    """One event loop's results. All but `arrived` is called on that loop.
+    """One event loop's results. All but `report` and `across` is called on that loop.
 
+    `make` turns a delivery report into a result; `unwanted` is told of a report that nobody waits for any more.
     `waiting` counts the calls that wait for room in the client's queue; who comes later waits behind them.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, unwanted: Callable[[Any, Any], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, make: Report, unwanted: Report) -> None:
         self.loop = loop
         self.waiting = 0
-        self._unwanted = unwanted  # told of what nobody waits for any more
-        self._arrived: deque[tuple[asyncio.Future[Any], Callable[..., Any], Any, Any]] = deque()
+        self._make, self._unwanted = make, unwanted
+        self._reports: deque[tuple[asyncio.Future[Any], Any, Any]] = deque()
         self._called = False
         self._line = asyncio.Lock()
+        self.report = self._arrived  # bound once, for thousands of records
 
-    def arrived(self, future: "asyncio.Future[Any]", make: Callable[[Any, Any], Any], error: Any, message: Any) -> None:
-        """What a future waits for, made on the loop; on any thread."""
-        self._arrived.append((future, make, error, message))
+    def _arrived(self, future: "asyncio.Future[Any]", error: Any, message: Any) -> None:
+        """The report of the record for which a future waits; on any thread."""
+        self._reports.append((future, error, message))
         if not self._called:
             self._called = True
-            try:
-                self.loop.call_soon_threadsafe(self._hand_out)
-            except RuntimeError:  # the loop is closed: nobody waits there any more
+            if not self.across(self._hand_out):
                 self._called = False
-                while self._arrived:
-                    _, _, error, message = self._arrived.popleft()
+                while self._reports:
+                    _, error, message = self._reports.popleft()
                     self._unwanted(error, message)
+
+    def across(self, call: Callable[[], object]) -> bool:
+        """Have something called on the loop; whether the loop is still there, and with it anybody who waits."""
+        try:
+            self.loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            return False
+        return True
 
     def _hand_out(self) -> None:
         self._called = False  # before the look: what comes after it calls again
-        for _ in range(min(AT_ONCE, len(self._arrived))):
-            future, make, error, message = self._arrived.popleft()
+        make, reports = self._make, self._reports
+        for _ in range(min(AT_ONCE, len(reports))):
+            future, error, message = reports.popleft()
             if future.done():  # cancelled
                 self._unwanted(error, message)
             else:
                 future.set_result(make(error, message))
-        if self._arrived and not self._called:
+        if reports and not self._called:
             self._called = True
             self.loop.call_soon(self._hand_out)
 
@@ -152,20 +163,15 @@ class Landing:
 class Landings:
     """The landings of the loops on which a client is used."""
 
-    def __init__(self, unwanted: Callable[[Any, Any], None]) -> None:
-        self._unwanted = unwanted
-        self._known: dict[Hashable, Landing] = {}
-        self._last: Landing | None = None
+    def __init__(self, make: Report, unwanted: Report) -> None:
+        self._new = partial(Landing, make=make, unwanted=unwanted)
+        self._known: dict[asyncio.AbstractEventLoop, Landing] = {}
 
-    def here(self) -> Landing:
-        """The running loop's."""
-        loop, last = asyncio.get_running_loop(), self._last
-        if last is not None and last.loop is loop:
-            return last
+    def of(self, loop: asyncio.AbstractEventLoop) -> Landing:
+        """The loop's; those of loops that were closed are forgotten."""
         landing = self._known.get(loop)
         if landing is None:
-            for other in [one for one in list(self._known) if one.is_closed()]:  # type: ignore[attr-defined]
+            for other in [one for one in list(self._known) if one.is_closed()]:
                 self._known.pop(other, None)
-            landing = self._known.setdefault(loop, Landing(loop, self._unwanted))
-        self._last = landing
+            landing = self._known.setdefault(loop, self._new(loop))
         return landing
