@@ -9,7 +9,9 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
+
+from superclient.cli._pieces import BadInput, Readable, pieces
 
 _PIECE = 1 << 20  # bytes of one read
 _LARGEST = 64 << 20  # characters of one element: a broker takes far less, and input without an end must not fill memory
@@ -33,11 +35,7 @@ class Element(NamedTuple):
         return f"element {self.number} (line {self.line})"
 
 
-class BadInput(ValueError):
-    """The input is not what was asked for; the message says where."""
-
-
-def elements(stream: BinaryIO, read: Callable[[int], None] = lambda _: None) -> Iterator[Element]:
+def elements(stream: Readable, read: Callable[[int], None] = lambda _: None) -> Iterator[Element]:
     """The objects of the one array in `stream`; `read` is told the bytes of every piece.
 
     Raises:
@@ -62,15 +60,15 @@ def elements(stream: BinaryIO, read: Callable[[int], None] = lambda _: None) -> 
         raise BadInput(f"line {text.line}: something follows the end of the array")
 
 
-def lines(stream: BinaryIO, read: Callable[[int], None] = lambda _: None) -> Iterator[Element]:
+def lines(stream: Readable, read: Callable[[int], None] = lambda _: None) -> Iterator[Element]:
     """The objects of `stream`, one a line (NDJSON); blank lines are left out.
 
     Raises:
         BadInput: a line that is no JSON object.
     """
     number = 0
-    for line, raw in enumerate(iter(lambda: stream.readline(_LARGEST), b""), 1):
-        read(len(raw))
+    for line, raw in enumerate(pieces(stream, b"\n", _LARGEST), 1):
+        read(len(raw) + 1)
         if not raw.strip():
             continue
         number += 1
@@ -108,7 +106,7 @@ def plain(data: object) -> bytes | None:
 class _Text:
     """What is left of the stream, as text: the current piece, the position in it, and the line of that."""
 
-    def __init__(self, stream: BinaryIO, read: Callable[[int], None]) -> None:
+    def __init__(self, stream: Readable, read: Callable[[int], None]) -> None:
         self._stream, self._read = stream, read
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._text, self._at, self._ended = "", 0, False

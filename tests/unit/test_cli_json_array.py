@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superclient.cli import _json_array
-from superclient.cli._json_array import BadInput, elements, encoded, lines, plain
+from superclient.cli._json_array import elements, encoded, lines, plain
+from superclient.cli._pieces import BadInput
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
