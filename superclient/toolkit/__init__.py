@@ -7,7 +7,7 @@
                     transaction.py and transacting.py have its transactions
     consumer.py     KafkaConsumer: records handed out one by one, in lists, as a stream; fetching.py is its core, with
                     rebalance.py and seeking.py; handout.py knows what the program is done with
-    admin.py        KafkaAdmin: topics and the cluster
+    admin.py        KafkaAdmin: topics and the cluster, as the plain values of describing.py
     relay.py        ExactlyOnceRelay: from one topic to another, once
     serving.py      the one thread of a client by which the asyncio face waits
     codes.py        which error means what
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from superclient.errors import KafkaTransactionError as KafkaTransactionError
     from superclient.errors import RelayError as RelayError
     from superclient.errors import ToolkitError as ToolkitError
+    from superclient.toolkit.admin import KafkaAdmin as KafkaAdmin
     from superclient.toolkit.config import AdminConfig as AdminConfig
     from superclient.toolkit.config import ConsumerConfig as ConsumerConfig
     from superclient.toolkit.config import ProducerConfig as ProducerConfig

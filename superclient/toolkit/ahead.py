@@ -34,7 +34,7 @@ class Ahead:
 
     async def wait(self, timeout: float | None) -> None:
         """Until there is; after `timeout` seconds with whatever was found by then."""
-        if self._coming is not None and not await _done(self._coming, timeout):
+        if self._coming is not None and not await done(self._coming, timeout):
             await self._soon(self._coming)
 
     def take(self, wait: bool = False) -> tuple[list[Any], int] | None:
@@ -65,7 +65,7 @@ class Ahead:
     async def _soon(self, future: "Future[Any]") -> None:
         """Until it is done; what is being fetched meanwhile ends with what it has."""
         self._fetcher.hurry()
-        while not await _done(future, SLICE):
+        while not await done(future, SLICE):
             self._fetcher.hurry()  # the fetch before it may not have begun
 
     def _thread(self) -> ThreadPoolExecutor:
@@ -74,7 +74,7 @@ class Ahead:
         return self._executor
 
 
-async def _done(future: "Future[Any]", timeout: float | None) -> bool:
+async def done(future: "Future[Any]", timeout: float | None) -> bool:
     """Whether it is within `timeout` seconds; asyncio's own wrapping would cancel it, and mind a closed loop."""
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
