@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superclient.cli import _format, _offsets_option
@@ -57,6 +57,7 @@ def test_formats(text, written):
     assert _format.compiled(text)(message) == written
 
 
+@settings(deadline=None)
 @given(st.binary(), st.binary())
 def test_bytes_stay_as_they_are(key, value):
     """Keys and values are bytes, percent signs and all."""

@@ -32,7 +32,7 @@ class _Dripping(io.BytesIO):
         return super().read(self._piece)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)  # a busy machine is no failure
 @given(st.lists(st.dictionaries(st.text(), _VALUES, max_size=5), max_size=6), st.integers(1, 40), st.booleans())
 def test_elements_of_any_array_in_any_pieces(wanted, piece, pretty):
     """KLI-35: what comes out is what json.loads finds, however the file is cut."""
@@ -57,6 +57,7 @@ def _starts(text: str, count: int) -> list[int]:
     return found
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False))
 def test_numbers_keep_their_digits(number: Decimal):
     """KLI-35: a price with more digits than a double holds arrives as it is written."""
