@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 ROLES = ("producer", "consumer", "admin")
 DEFAULT_GROUP = "cli-consumer"
+_DEFAULTS: dict[str, dict[str, object]] = {
+    "consumer": {"group.id": DEFAULT_GROUP},
+    "admin": {"request.timeout.ms": 10_000},  # a person waits
+}
 LIBRARY_LOGGER = "superclient.cli.librdkafka"
 # "127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)"
 _REASON = re.compile(r"(?:.*?/\w+: )?(?:Connect to \S+ failed: )?(.*?)(?: \(after \d+ms.*)?", re.DOTALL)
@@ -163,8 +167,8 @@ class Session:
         if servers := self.options.get("bootstrap_servers"):
             settings["bootstrap.servers"] = servers
         settings |= self.settings
-        if cls.ROLE == "consumer":
-            settings.setdefault("group.id", DEFAULT_GROUP)
+        for name, value in _DEFAULTS.get(cls.ROLE, {}).items():
+            settings.setdefault(name, value)
         if "bootstrap_servers" not in overrides:
             settings = files.with_servers(settings, env)
         try:

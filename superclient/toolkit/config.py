@@ -49,7 +49,8 @@ class _Config:
         Raises:
             ValueError, TypeError: a value that cannot be meant; a required one that is missing.
         """
-        own = {librdkafka: name for name, librdkafka in cls.NAMES.items()}
+        own = {files.dotted(name): name for name in cls._names()}
+        own |= {librdkafka: name for name, librdkafka in cls.NAMES.items()}
         known: dict[str, Any] = {}
         others: dict[str, Any] = {}
         for name, value in settings.items():
@@ -264,6 +265,8 @@ def _foreign(cls: type[_Config]) -> frozenset[str]:
     others = (ProducerConfig, ConsumerConfig, AdminConfig)
     theirs = {files.dotted(name) for other in others if other is not cls for name in other._names()}
     theirs |= {name for other in others if other is not cls for name in other.NAMES.values()}
+    if cls is ProducerConfig:
+        theirs.discard("request.timeout.ms")  # the brokers' for acks, by librdkafka's name
     return frozenset(theirs - set(cls.NAMES.values()) - {files.dotted(name) for name in cls._names()})
 
 

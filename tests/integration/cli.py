@@ -1,4 +1,4 @@
-"""Runs `superclient` commands as a person would: a process of the real, installed package."""
+"""Runs `superclient` commands as a person would: a process of the real, installed package, or quicker, in this one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from tests.environments import clean_environment, environment
 
 EVERYTHING = ("confluent-kafka", "kafka-python", "aiokafka", "python-snappy", "lz4", "zstandard", "cramjam", "crc32c")
@@ -17,8 +19,8 @@ EVERYTHING = ("confluent-kafka", "kafka-python", "aiokafka", "python-snappy", "l
 
 @functools.cache
 def full_python() -> Path:
-    """An environment with the project's wheel, all three libraries and their codecs."""
-    return environment(packages=[*EVERYTHING, "rich"])
+    """An environment with the project's wheel, all three libraries and their codecs, and what the commands need."""
+    return environment(packages=[*EVERYTHING, "rich", "click", "simpleeval", "prometheus-client"])
 
 
 def superclient(
@@ -28,6 +30,15 @@ def superclient(
     return subprocess.run(
         command, capture_output=True, text=True, env=clean_environment(env), timeout=timeout, cwd=os.path.sep
     )
+
+
+def inside(*arguments: str, home: Path | None = None, stdin: str | bytes = "") -> subprocess.CompletedProcess[str]:
+    """The same in this process: no terminal, and `home` for a home with its configuration file (default: none)."""
+    from superclient.cli.app import root
+
+    env = {"HOME": str(home or "/nonexistent"), "NO_COLOR": None, "TERM": "xterm"}
+    ran = CliRunner().invoke(root, arguments, input=stdin, env=env, catch_exceptions=False)
+    return subprocess.CompletedProcess(arguments, ran.exit_code, ran.stdout, ran.stderr)
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:
