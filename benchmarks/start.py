@@ -1,25 +1,29 @@
-"""What every Python of the machine pays: interpreter start, and imports that have nothing to do with Kafka.
+"""What every Python of the machine pays: interpreter start, and imports that have nothing to do with Kafka. And what
+the `superclient` command takes until it answers.
 
     python -m benchmarks.start [--quick]
 
 The start is that of `python -c pass`, to its end, in CPU time of the process (user and system, from the kernel) and in
 elapsed time. The CPU time is compared: it does not know what else runs on the machine. `pass` is the hardest case: all
 that it imports is frozen into the interpreter, so whoever imports first reads the folders of sys.path, which any real
-program does anyway; hence the second figure.
+program does anyway; hence the second figure. The command is compared with `python -c 'import click'`.
 """
 
 import json
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 
 from benchmarks._harness import BARE, OURS, Arm, Results, arms, interleave, options, progress, run, turns
 from benchmarks._report import Row, compare, publish
 from benchmarks._statistics import spread
-from tests.environments import clean_environment
+from tests.environments import clean_environment, environment
 
 PEER_EVERY = 8  # rounds; its start takes many times as long
-GOAL_START, GOAL_IMPORT = 1.05, 1.02
+GOAL_START, GOAL_IMPORT, GOAL_COMMAND = 1.05, 1.02, 3.0
+COMMANDS = (["--help"], ["admin", "--help"], ["info", "config-dump"])
+PACKAGES = ("click", "confluent-kafka", "rich", "simpleeval")
 
 
 def main() -> None:
@@ -29,33 +33,50 @@ def main() -> None:
     rounds = 40 if chosen.quick else 240
     rows = _starts(sides, rounds)
     rows += _starts(sides, rounds // 2, "import json", "start of a program that imports json")
-    publish("start", [*rows, _modules(sides), *_imports(sides, 3 if chosen.quick else 12)])
+    rows += [_modules(sides), *_imports(sides, 3 if chosen.quick else 12)]
+    publish("start", [*rows, *_commands(rounds // 4)])
 
 
 def _starts(sides: list[Arm], rounds: int, code: str = "pass", what: str = "interpreter start") -> list[Row]:
     progress(f"start: {rounds} rounds of python -c '{code}'")
     results = Results()
     for _, arm in turns(sides, rounds, PEER_EVERY):
-        results.found[arm.name].append(_start(arm, code))
+        results.found[arm.name].append(_start(arm, ["-c", code]))
     return [
         compare(f"{what}, CPU time", results, "cpu", GOAL_START, "ms"),
         compare(f"{what}, elapsed", results, "elapsed", None, "ms"),
     ]
 
 
-def _start(arm: Arm, code: str) -> dict[str, float]:
+def _commands(rounds: int) -> list[Row]:
+    """Commands of ours beside an interpreter that imports click and does nothing; the agent is in neither."""
+    bare = Arm(BARE, environment(packages=PACKAGES, superclient=False))
+    ours = Arm(OURS, environment(packages=PACKAGES))
+    rows = []
+    for words in COMMANDS:
+        name = " ".join(["superclient", *words])
+        progress(f"start: {rounds} rounds of {name}")
+        results = Results()
+        for _, arm in turns([bare, ours], rounds):
+            asked = ["-c", "import click"] if arm is bare else ["-m", "superclient", *words]
+            results.found[arm.name].append(_start(arm, asked))
+        rows.append(compare(f"{name}, CPU time (bare: import click)", results, "cpu", GOAL_COMMAND, "ms"))
+    return rows
+
+
+def _start(arm: Arm, words: Sequence[str]) -> dict[str, float]:
     """Elapsed and CPU milliseconds of one start and end."""
     start = time.perf_counter()
     pid = os.posix_spawn(
         arm.python,
-        [str(arm.python), "-c", code],
+        [str(arm.python), *words],
         clean_environment(arm.env),
         file_actions=[(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)],
     )
     _, status, usage = os.wait4(pid, 0)
     elapsed = time.perf_counter() - start
     if status:
-        raise RuntimeError(f"python -c '{code}' ended with {status} in arm {arm.name}")
+        raise RuntimeError(f"python {' '.join(words)} ended with {status} in arm {arm.name}")
     return {"elapsed": elapsed * 1000, "cpu": (usage.ru_utime + usage.ru_stime) * 1000}
 
 
