@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from superclient.toolkit.consumer import KafkaConsumer as KafkaConsumer
     from superclient.toolkit.files import resolve_env_config as resolve_env_config
     from superclient.toolkit.producer import KafkaProducer as KafkaProducer
+    from superclient.toolkit.relay import ExactlyOnceRelay as ExactlyOnceRelay
     from superclient.toolkit.results import MessageResult as MessageResult
     from superclient.toolkit.results import ProduceResult as ProduceResult
     from superclient.toolkit.results import RelayResult as RelayResult
