@@ -31,7 +31,7 @@ _timeout = click.option(
     "--timeout",
     type=click.FloatRange(0, 600, min_open=True),
     metavar="SECONDS",
-    help="Give up after this long (default: 10, or request_timeout_ms of the configuration).",
+    help="give up after this long (default: 10, or request_timeout_ms of the configuration)",
 )
 _names = click.argument("topics", metavar="TOPIC...", nargs=-1, required=True)
 
@@ -53,8 +53,8 @@ def _client(session: Session, timeout: float | None) -> Iterator[KafkaAdmin]:
         "superclient admin list-topics -e prod --details",
     ],
 )
-@click.option("--internal", is_flag=True, help="Kafka's own topics as well.")
-@click.option("--details", is_flag=True, help="With partitions, replicas and configuration.")
+@click.option("--internal", is_flag=True, help="Kafka's own topics as well")
+@click.option("--details", is_flag=True, help="with partitions, replicas and configuration")
 @_timeout
 @pass_session
 def list_topics(session: Session, internal: bool, details: bool, timeout: float | None) -> None:
@@ -101,9 +101,9 @@ def _pair(context: click.Context, param: click.Parameter, values: tuple[str, ...
     ],
 )
 @_names
-@click.option("-p", "--partitions", type=click.IntRange(1), metavar="N", help="Partitions (default: the brokers').")
+@click.option("-p", "--partitions", type=click.IntRange(1), metavar="N", help="partitions (default: the brokers')")
 @click.option(
-    "-r", "--replication-factor", type=click.IntRange(1), metavar="N", help="Replicas (default: the brokers')."
+    "-r", "--replication-factor", type=click.IntRange(1), metavar="N", help="replicas (default: the brokers')"
 )
 @click.option(
     "-c",
@@ -111,9 +111,9 @@ def _pair(context: click.Context, param: click.Parameter, values: tuple[str, ...
     multiple=True,
     callback=_pair,
     metavar="NAME=VALUE",
-    help="A setting of the topic; as often as needed.",
+    help="a setting of the topic; as often as needed",
 )
-@click.option("--if-not-exists", is_flag=True, help="A topic that is there already is no error; it stays as it is.")
+@click.option("--if-not-exists", is_flag=True, help="a topic that is there already is no error; it stays as it is")
 @_timeout
 @pass_session
 def create_topic(
@@ -151,8 +151,8 @@ def create_topic(
     ],
 )
 @_names
-@click.option("-y", "--yes", is_flag=True, help="Do not ask; where stdin is no terminal nobody is asked anyway.")
-@click.option("--if-exists", is_flag=True, help="A topic that is not there is no error.")
+@click.option("-y", "--yes", is_flag=True, help="do not ask; where stdin is no terminal nobody is asked anyway")
+@click.option("--if-exists", is_flag=True, help="a topic that is not there is no error")
 @_timeout
 @pass_session
 def delete_topic(session: Session, topics: tuple[str, ...], yes: bool, if_exists: bool, timeout: float | None) -> None:

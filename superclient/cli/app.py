@@ -47,21 +47,14 @@ class Command(click.Command):
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Its own options first."""
-        rows: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None and not isinstance(param, click.Argument):
-                rows[isinstance(param, _GlobalOption)].append(record)
-        for title, found in (("Options", rows[False]), ("Global options", rows[True])):
-            if found:
-                with formatter.section(title):
-                    formatter.write_dl(found)
+        """Its own; the global ones come last."""
+        _write_options(formatter, "Options", [one for one in self.get_params(ctx) if not is_global(one)], ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The examples, then the epilog."""
+        """The examples, the epilog, the global options."""
         _write_examples(formatter, self.examples)
         super().format_epilog(ctx, formatter)
+        _write_options(formatter, "Global options", [one for one in self.params if is_global(one)], ctx)
 
 
 class Group(click.Group):
@@ -212,6 +205,20 @@ def _nothing_asked(ctx: click.Context) -> None:
         return
     click.echo(ctx.get_help())
     ctx.exit(2)
+
+
+def is_global(param: click.Parameter) -> bool:
+    """Whether it is one of the options that every command has."""
+    return isinstance(param, _GlobalOption)
+
+
+def _write_options(
+    formatter: click.HelpFormatter, title: str, params: Sequence[click.Parameter], ctx: click.Context
+) -> None:
+    rows = [param.get_help_record(ctx) for param in params if not isinstance(param, click.Argument)]
+    if any(rows):
+        with formatter.section(title):
+            formatter.write_dl([row for row in rows if row is not None], col_max=36)
 
 
 def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
