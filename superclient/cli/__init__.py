@@ -117,7 +117,7 @@ def help_text() -> str:
 _EXAMPLES = (
     "  superclient run python your_app.py",
     "  superclient admin list-topics -b localhost:9092",
-    "  superclient consume stream orders -e prod -o -10",
+    "  superclient -e prod consume stream orders -o -10",
 )
 
 
