@@ -17,8 +17,9 @@ from superclient.toolkit.results import DELIVERED, ERROR, ProduceResult
 
 def outcome(error: KafkaError | None, message: Any) -> ProduceResult:
     """The result that a delivery report means."""
-    if error is None:
-        return ProduceResult(DELIVERED, message.topic(), message.partition(), message.offset(), message.timestamp()[1])
+    if error is None:  # without the constructor's own function, which costs as much as all the rest
+        _, stamp = message.timestamp()
+        return _new(ProduceResult, (DELIVERED, message.topic(), message.partition(), message.offset(), stamp, None))
     return failure(message.topic(), error, message.partition())
 
 
@@ -29,6 +30,10 @@ def failure(topic: str, error: KafkaError | Exception, partition: int | None = N
     return ProduceResult(ERROR, topic, known, error=codes.producer_error(error, topic))
 
 
+Report = Callable[[KafkaError | None, Any], object]  # what the library calls with what became of a record
+Taking = Callable[[int, KafkaError | None, Any], object]  # the same for the record at a place among several
+
+_new = tuple.__new__
 _NONE = ProduceResult("none", "")  # of a record that is on its way
 
 
@@ -74,35 +79,46 @@ class Receipts:
     """The results of records that somebody waits for, in the order in which they were produced.
 
     `when_done` is called once, on the thread that brings the last one. Who gives up waiting calls `abandon`: what fails
-    from then on is remembered with the rest.
+    is remembered with the rest.
     """
 
     def __init__(self, number: int, failures: Failures, when_done: Callable[[], object] | None = None) -> None:
         self.results: list[ProduceResult] = [_NONE] * number
-        self._left, self._landed = number, count(1)  # next() of a counter is atomic, unlike +=
+        self._number, self._landed = number, count(1)  # next() of a counter is atomic, unlike +=
         self._failures, self._abandoned = failures, False
         self._failing, self._done = threading.Lock(), threading.Lock()
         if number:
             self._done.acquire()
         self._when_done = when_done
+        self.take = self._taking()
+        """Called with the place of one of them, and the library's report."""
 
-    def arrived(self, index: int, error: KafkaError | None, message: Any) -> None:
-        """The delivery report of one of them."""
-        self.put(index, outcome(error, message))
+    def _taking(self) -> Taking:
+        results, landed, number, put, all_done = self.results, self._landed, self._number, self.put, self._all_done
+
+        def arrived(index: int, error: KafkaError | None, message: Any) -> None:
+            if error is not None:
+                put(index, outcome(error, message))
+                return
+            results[index] = outcome(error, message)
+            if next(landed) == number:
+                all_done()
+
+        return arrived
 
     def put(self, index: int, result: ProduceResult) -> None:
-        """The result of one of them."""
-        if result.error is None:
+        """The result of one that was not delivered."""
+        with self._failing:
             self.results[index] = result
-        else:
-            with self._failing:
-                self.results[index] = result
-                if self._abandoned:
-                    self._failures.add(result)
-        if next(self._landed) == self._left:
-            self._done.release()
-            if self._when_done is not None:
-                self._when_done()
+            if self._abandoned:
+                self._failures.add(result)
+        if next(self._landed) == self._number:
+            self._all_done()
+
+    def _all_done(self) -> None:
+        self._done.release()
+        if self._when_done is not None:
+            self._when_done()
 
     @property
     def done(self) -> bool:

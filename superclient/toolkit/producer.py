@@ -21,18 +21,16 @@ from superclient.errors import KafkaProducerError, KafkaTransactionError
 from superclient.toolkit import codes, retry, transacting
 from superclient.toolkit.codes import FATAL_ERROR_CODES, FENCING_ERROR_CODES, RETRIABLE_ERROR_CODES
 from superclient.toolkit.config import ProducerConfig
-from superclient.toolkit.deliveries import Receipts, outcome
+from superclient.toolkit.deliveries import Receipts, Report, outcome
 from superclient.toolkit.records import Data, Fields, HeadersLike, Record, topic_name
 from superclient.toolkit.records import batch as checked
 from superclient.toolkit.results import QUEUED, ProduceResult, TransactionResult
-from superclient.toolkit.sending import CLOSED, Report, Sender
-from superclient.toolkit.serving import Landing, Landings, Poller, Worker
+from superclient.toolkit.sending import CLOSED, SERVE_EVERY, Sender
+from superclient.toolkit.serving import AT_ONCE, Landing, Landings, Poller, Worker
 from superclient.toolkit.transaction import Transactions
 
 __all__ = ["FATAL_ERROR_CODES", "FENCING_ERROR_CODES", "RETRIABLE_ERROR_CODES", "KafkaProducer"]
 
-_SERVE_EVERY = 256  # records that nobody waits for, after which their delivery reports are served
-_AT_ONCE = 500  # records of a batch that are handed over before the loop may do something else
 _log = logging.getLogger("superclient.toolkit")
 
 
@@ -101,12 +99,13 @@ class KafkaProducer:
             KafkaTransactionError: the producer is transactional, and no transaction is open.
         """
         queued = self._queued[topic]
-        record = topic, value, key, partition, headers, timestamp
         if flush:
-            return self._produce_all([record])[0]
-        refused = self._sender.put(self._unwaited, record)
+            receipts = Receipts(1, self._sender.failures)
+            refused = self._sender.put(partial(receipts.take, 0), (topic, value, key, partition, headers, timestamp))
+            return refused or self._sender.wait(receipts)[0]
+        refused = self._sender.put(self._unwaited, (topic, value, key, partition, headers, timestamp))
         self._count += 1
-        if not self._count % _SERVE_EVERY:
+        if not self._count % SERVE_EVERY:
             self.client.poll(0)
         return refused or queued
 
@@ -126,7 +125,7 @@ class KafkaProducer:
         """
         landing, queued = self._here(), self._queued[topic]
         waiter = landing.loop.create_future() if flush else None
-        report = self._unwaited if waiter is None else partial(landing.report, waiter)
+        report = self._unwaited if waiter is None else landing.report(waiter)
         try:
             refused = self._offer(landing, report, (topic, value, key, partition, headers, timestamp))
         except BufferError:
@@ -145,15 +144,19 @@ class KafkaProducer:
             KafkaTransactionError: the producer is transactional, and no transaction is open.
         """
         found = checked(topic, records, partition)
-        if flush:
-            return self._produce_all(found)
-        queued, serve = self._queued[topic], self.client.poll
-        results = []
-        for number, record in enumerate(found, 1):
-            results.append(self._sender.put(self._unwaited, record) or queued)
-            if not number % _SERVE_EVERY:
-                serve(0)
-        return results
+        if not flush:
+            results = [self._queued[topic]] * len(found)
+            for place, refused in self._sender.put_all(topic, found, partition, None):
+                results[place] = refused
+            return results
+        receipts = Receipts(len(found), self._sender.failures)
+        try:
+            for place, refused in self._sender.put_all(topic, found, partition, receipts.take):
+                receipts.put(place, refused)
+        except BaseException:
+            receipts.abandon()
+            raise
+        return self._sender.wait(receipts)
 
     async def aproduce_batch(
         self, topic: str, records: Iterable[Record], partition: int | None = None, flush: bool = True
@@ -163,37 +166,24 @@ class KafkaProducer:
         landing, queued = self._here(), self._queued[topic]
         arrived = asyncio.Event()
         receipts = Receipts(len(found), self._sender.failures, lambda: landing.across(arrived.set))
-        results = []
+        results = [queued] * len(found)
         try:
-            for number, record in enumerate(found):
-                report = partial(receipts.arrived, number) if flush else self._unwaited
-                refused = await self._aput(landing, report, record)
-                results.append(refused or queued)
-                if flush and refused:
-                    receipts.put(number, refused)
-                if not number % _AT_ONCE:
+            for place, record in enumerate(found):
+                report = partial(receipts.take, place) if flush else self._unwaited
+                whole = (topic, record, None, partition, None, None) if isinstance(record, bytes) else record
+                refused = await self._aput(landing, report, whole)
+                if refused:
+                    results[place] = refused
+                    receipts.put(place, refused)
+                if not place % AT_ONCE:
                     await asyncio.sleep(0)
-            if flush and found:
+            if not flush:
+                return results
+            if found:
                 await arrived.wait()
         except BaseException:
             receipts.abandon()
             raise
-        return receipts.results if flush else results
-
-    def _produce_all(self, found: Sequence[Fields]) -> list[ProduceResult]:
-        receipts = Receipts(len(found), self._sender.failures)
-        put, report, serve = self._sender.put, receipts.arrived, self.client.poll
-        try:
-            for number, record in enumerate(found):
-                refused = put(partial(report, number), record)
-                if refused:
-                    receipts.put(number, refused)
-                if number and not number % _SERVE_EVERY:
-                    serve(0)
-        except BaseException:
-            receipts.abandon()
-            raise
-        self._sender.wait(receipts)
         return receipts.results
 
     def _offer(self, landing: Landing, report: Report, record: Fields) -> ProduceResult | None:

@@ -60,8 +60,8 @@ def _header(pair: Any) -> tuple[str, bytes | None]:
     return name, value
 
 
-def batch(topic: str, found: Iterable[Record], partition: int | None) -> list[Fields]:
-    """Each with its topic, all checked, so that a mistake in one sends none.
+def batch(topic: str, found: Iterable[Record], partition: int | None) -> list[Fields | bytes]:
+    """Each as the library takes it, a value in bytes as it is; all are checked, so that a mistake in one sends none.
 
     Raises:
         TypeError, ValueError: no such record can be; the message has its place in the batch.
@@ -69,30 +69,30 @@ def batch(topic: str, found: Iterable[Record], partition: int | None) -> list[Fi
     if isinstance(found, (str, bytes, Mapping)):
         raise TypeError(f"records is {type(found).__name__}: it takes a list of records, also for one")
     topic_name(topic)
-    made: list[Fields] = []
+    default = -1 if partition is None else number("partition", partition, 2**31)
+    made: list[Fields | bytes] = []
     for place, record in enumerate(found):
         if isinstance(record, bytes):
-            made.append((topic, record, None, partition, None, None))
+            made.append(record)
             continue
         try:
-            made.append(_of_batch(topic, record, partition))
+            made.append(_of_batch(topic, record, default))
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"record {place}: {error}") from None
     return made
 
 
-def _of_batch(topic: str, record: Record, default: int | None) -> Fields:
+def _of_batch(topic: str, record: Record, default: int) -> Fields:
     if not isinstance(record, Mapping):
-        return topic, _data("value", record), None, default, None, None
+        return topic, _data("value", record), None, default, None, 0
     unknown = set(record).difference(FIELDS)
     if unknown:
         raise TypeError(f"it has {', '.join(sorted(map(str, unknown)))}; it takes {', '.join(FIELDS)}")
     value, key, partition, headers, timestamp = map(record.get, FIELDS)
-    partition = default if partition is None else number("partition", partition, 2**31)
-    if timestamp is not None:
-        number("timestamp", timestamp, 2**63)
-    return topic, _data("value", value), _data("key", key), partition, headers and header_list(headers), timestamp
+    place = default if partition is None else number("partition", partition, 2**31)
+    stamp = number("timestamp", timestamp, 2**63) if timestamp else 0
+    return topic, _data("value", value), _data("key", key), place, header_list(headers) if headers else None, stamp
 
 
 def _data(name: str, data: object) -> bytes | None:

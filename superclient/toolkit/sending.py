@@ -5,7 +5,8 @@ Nothing here knows asyncio. `offer` never waits, so that an event loop may call 
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MethodType
 from typing import Any
 
 import confluent_kafka
@@ -14,12 +15,11 @@ from confluent_kafka import KafkaError, KafkaException
 from superclient.errors import KafkaProducerFatalError, KafkaTransactionError
 from superclient.toolkit import codes, records
 from superclient.toolkit.config import ProducerConfig
-from superclient.toolkit.deliveries import Failures, Receipts, failure
+from superclient.toolkit.deliveries import Failures, Receipts, Report, Taking, failure
 from superclient.toolkit.records import Fields
 from superclient.toolkit.results import ProduceResult
 
-Report = Callable[[KafkaError | None, Any], object]
-
+SERVE_EVERY = 256  # records that nobody waits for, after which their delivery reports are served
 _FIRST, _LONGEST = 0.005, 0.1  # seconds of one call that waits for delivery; no signal interrupts it
 _PURGED = 1.0  # seconds in which what is given up is reported
 _DELIVERY_TIMEOUT = 300_000.0  # milliseconds, librdkafka's default
@@ -78,8 +78,34 @@ class Sender:
                 deadline = deadline or time.monotonic() + self.patience
                 self.client.poll(_LONGEST)
 
-    def wait(self, receipts: Receipts) -> None:
-        """Wait until they are all there, without waiting for linger.ms; one thread of many serves the reports.
+    def put_all(
+        self, topic: str, found: Sequence[Fields | bytes], partition: int | None, take: Taking | None
+    ) -> Iterator[tuple[int, ProduceResult]]:
+        """The same for many that were checked (`records.batch`); the places and results of those that are refused.
+
+        `take` is called with a record's place and its report; None: nobody waits for them.
+        """
+        client, anywhere = self.client, -1 if partition is None else partition
+        report: Report = self.failures.arrived
+        for place, record in enumerate(found):
+            if take is not None:
+                report = MethodType(take, place)  # the cheapest callable that knows a number
+            try:  # the shortest way
+                if record.__class__ is bytes:
+                    client.produce(topic, record, None, anywhere, report)
+                else:
+                    _, value, key, where, headers, timestamp = record
+                    client.produce(topic, value, key, where, report, None, timestamp, headers)
+            except (BufferError, KafkaException):
+                whole = (topic, record, None, anywhere, None, 0) if isinstance(record, bytes) else record
+                refused = self.put(report, whole)
+                if refused:
+                    yield place, refused
+            if not (place + 1) % SERVE_EVERY:
+                client.poll(0)
+
+    def wait(self, receipts: Receipts) -> list[ProduceResult]:
+        """The results, once they are all there, without waiting for linger.ms; one thread of many serves the reports.
 
         Where something interrupts it, whatever fails from then on is remembered with the failures.
         """
@@ -97,6 +123,7 @@ class Sender:
         except BaseException:
             receipts.abandon()
             raise
+        return receipts.results
 
     def flush(self, timeout: float | None = None, stop: Callable[[], bool] = bool) -> int:
         """Wait until nothing is on its way, so many seconds, or until `stop`; how many records still are."""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import MethodType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -112,18 +113,29 @@ class Landing:
         self._reports: deque[tuple[asyncio.Future[Any], Any, Any]] = deque()
         self._called = False
         self._line = asyncio.Lock()
-        self.report = self._arrived  # bound once, for thousands of records
+        self._taken = self._taking()
 
-    def _arrived(self, future: "asyncio.Future[Any]", error: Any, message: Any) -> None:
-        """The report of the record for which a future waits; on any thread."""
-        self._reports.append((future, error, message))
-        if not self._called:
-            self._called = True
-            if not self.across(self._hand_out):
-                self._called = False
-                while self._reports:
-                    _, error, message = self._reports.popleft()
-                    self._unwanted(error, message)
+    def report(self, future: "asyncio.Future[Any]") -> Report:
+        """What the library calls, on any thread, for the record that a future waits for."""
+        return MethodType(self._taken, future)
+
+    def _taking(self) -> Callable[["asyncio.Future[Any]", Any, Any], None]:
+        take, call = self._reports.append, self._call
+
+        def arrived(future: "asyncio.Future[Any]", error: Any, message: Any) -> None:
+            take((future, error, message))
+            if not self._called:
+                call()
+
+        return arrived
+
+    def _call(self) -> None:
+        self._called = True
+        if not self.across(self._hand_out):
+            self._called = False
+            while self._reports:
+                _, error, message = self._reports.popleft()
+                self._unwanted(error, message)
 
     def across(self, call: Callable[[], object]) -> bool:
         """Have something called on the loop; whether the loop is still there, and with it anybody who waits."""
