@@ -7,6 +7,7 @@ more, so that `superclient --help` works without click and waits for nothing. Th
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ GROUPS = {
 }
 
 GLOBALS = (
-    Option(("-b", "--bootstrap-servers"), "HOST:PORT,…", "where the cluster is; wins over the file"),
+    Option(("-b", "--bootstrap-servers"), "HOST:PORT,...", "where the cluster is; wins over the file"),
     Option(("-e", "--env"), "NAME", "environment of the configuration file, for every role"),
     Option(("--producer-env",), "NAME", "environment for what produces; wins over --env"),
     Option(("--consumer-env",), "NAME", "environment for what consumes; wins over --env"),
@@ -77,6 +78,8 @@ COMPLETE = "_SUPERCLIENT_COMPLETE"  # the variable by which click's completion s
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one `superclient` command line; returns its exit status."""
     _boot.stand_down()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # help may have letters that an old locale has not
     try:
         return _main(list(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:  # wherever it is, also in the middle of an import
@@ -140,8 +143,11 @@ def _click(words: Sequence[str]) -> int:
     except ImportError as error:
         if (error.name or "").partition(".")[0] in ("", "superclient"):
             raise
-        name = next((word for word in words if word in GROUPS), "superclient")
-        return _fail(needs(name, "cli"))
+        name = next((word for word in words if word in GROUPS), None)
+        options = [flag for row in GLOBALS for flag in row.flags]
+        if name is None and words and words[0] not in options:
+            return _fail(f"there is no option {words[0]!r}{near(words[0], options)}; superclient --help lists them", 2)
+        return _fail(needs(name or "superclient", "cli"))
     return app.main(words)
 
 

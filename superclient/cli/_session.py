@@ -122,7 +122,7 @@ class Session:
 
     def environment(self, role: str) -> str | None:
         """The environment of a role: its own option, else --env, else None."""
-        found: str | None = self.options.get(f"{role}_env") or self.options.get("env")
+        found: str | None = self.options.get(f"{role}_env", self.options.get("env"))
         return found
 
     def show_config(self, *, answer: bool) -> None:
@@ -164,8 +164,8 @@ class Session:
 
         env = self.environment(cls.ROLE)
         settings = files.for_role(files.resolve_env_config(env, self.options.get("config_file")), cls.ROLE)
-        if servers := self.options.get("bootstrap_servers"):
-            settings["bootstrap.servers"] = servers
+        if "bootstrap_servers" in self.options:  # also an empty one, which is refused: a variable that is not set
+            settings["bootstrap.servers"] = self.options["bootstrap_servers"]
         settings |= self.settings
         for name, value in _DEFAULTS.get(cls.ROLE, {}).items():
             settings.setdefault(name, value)

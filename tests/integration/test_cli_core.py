@@ -112,6 +112,14 @@ def test_options_win_over_the_file(file: Path):
     assert found["admin"]["a.b"] == "c=d"
 
 
+def test_a_variable_that_is_not_set(file: Path):
+    """KLI-20, KLI-21: `-b "$SERVERS"` and `-e "$ENV"` without a value do not quietly mean some other cluster."""
+    ran = inside("--show-config", "-C", str(file), "-b", "")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "superclient: bootstrap_servers is empty: it takes HOST:PORT,…\n"
+    assert "has no environment ''" in inside("info", "config-dump", "-C", str(file), "-e", "").stderr
+
+
 def test_the_flat_file(tmp_path: Path):
     """KLI-18: a file without environments is one mapping."""
     flat = written(tmp_path / "flat.json", {"bootstrap.servers": "flat:1", "consumer": {"group.id": "g"}})
@@ -445,6 +453,22 @@ def test_without_click():
         ran = superclient(*words, python=base)
         assert (ran.returncode, ran.stdout) == (1, "")
         assert ran.stderr == "superclient: `consume` needs more than the base install: pip install 'superclient[cli]'\n"
+
+
+def test_an_option_that_is_none_without_click():
+    """AGT-51: a misspelt option is not taken for a lack of click."""
+    ran = superclient("--versoin", python=environment())
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("superclient: there is no option '--versoin'")
+
+
+def test_a_locale_with_few_letters():
+    """Issue item 3: help is shown in any locale."""
+    env = clean_environment({"PYTHONIOENCODING": "ascii"})
+    for words in (["--help"], ["produce", "transaction", "--help"]):
+        command = [str(full_python().with_name("superclient")), *words]
+        ran = subprocess.run(command, capture_output=True, env=env, timeout=60)
+        assert (ran.returncode, ran.stderr) == (0, b"")
 
 
 def test_without_a_kafka_library():
