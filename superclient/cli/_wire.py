@@ -19,6 +19,7 @@ HOST = "127.0.0.1"
 
 _PRODUCE, _METADATA = 0, 3
 _WITH_ADDRESSES = {_METADATA, 10, 60}  # the others: FindCoordinator, DescribeCluster
+_LAST_STEPS = 5  # of the loop, in which a connection that was accepted in its last moment gets its task
 _FLEXIBLE_METADATA = 9  # from this version on strings and lists have short lengths
 
 
@@ -85,11 +86,13 @@ class Wire:
     async def _close(self) -> None:
         for server in self._servers:
             server.close()
-        tasks, writers = list(self._open), list(self._open.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await _closed(*writers)  # also of those whose task was cancelled before its first step
+        for _ in range(_LAST_STEPS):
+            tasks, writers = list(self._open), list(self._open.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await _closed(*writers)  # also of those whose task was cancelled before its first step
+            await asyncio.sleep(0)
 
     async def _serve(self, broker: tuple[str, int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

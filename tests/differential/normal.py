@@ -23,6 +23,7 @@ _CHANCE = (
     (re.compile(r"\bsuperclient-program-\w+"), "FOLDER"),
     (re.compile(r"(?m)^(  File .*?)(/[^\"]*/)?(lib/python3)"), r"\1\3"),
     (re.compile(r"(?m)^.*Coordinator load in progress.*\n"), ""),  # the broker's first transaction
+    (re.compile(r"(?m)^Executing <.*> took .* seconds\n"), ""),  # a loop in debug mode, of any step on a busy machine
     (re.compile(r"rdkafka#producer-\d+"), "rdkafka#producer-N"),
     (re.compile(r"\bThread-\d+"), "Thread-N"),
     (re.compile(r"\bTask-\d+"), "Task-N"),  # aiokafka makes one for each request, of which full batches need fewer

@@ -117,7 +117,8 @@ def test_offsets_that_move_in_odd_ways(kafka: Broker, orders: str, group: str, c
     (deleted,) = admin.delete_records([TopicPartition(orders, 0, 30)]).values()
     deleted.result(30)
     # Partition 1 is empty: its group is ahead of it, as after a topic was made anew.
-    assert collector.get_lag_data(orders) == {0: 20, 1: 0, 2: 0}
+    seen = {0: 20, 1: 0, 2: 0}
+    wait_for(lambda: collector.get_lag_data(orders) == seen, "where the logs start now", timeout=60)
     admin.create_partitions([NewPartitions(orders, 5)])[orders].result(30)
     wait_for(lambda: len(_lags(collector, orders)) == 5, "the new partitions are seen", timeout=60)
 
@@ -204,6 +205,7 @@ def test_broker_that_is_away(behind_proxy: tuple[Broker, Proxy], group: str) -> 
     collector.close()
 
 
+@pytest.mark.usefixtures("curious")
 def test_rights(secure_kafka: SecureBroker, group: str, caplog: pytest.LogCaptureFixture) -> None:
     """KSP-24, KSP-5: the credentials of a producer's configuration reach the collector; without rights on the group
     nothing is known, the reason is told, and no secret is."""
