@@ -230,7 +230,7 @@ def test_ctrl_c():
 
 
 def test_a_person_is_asked(kafka: Broker):
-    """Issue item 3: at a terminal delete-topic asks first; no is status 1 and deletes nothing, yes deletes."""
+    """Issue item 3: at a terminal delete-topic asks first; no and Ctrl-C delete nothing, yes deletes."""
     name = kafka.create_topic("cli-asked")
     command = ["admin", "delete-topic", name, "-b", kafka.bootstrap]
     with terminal(*command) as screen:
@@ -238,6 +238,12 @@ def test_a_person_is_asked(kafka: Broker):
         screen.type("n\n")
         assert screen.wait() == 1
         assert screen.text.endswith("superclient admin delete-topic: nothing deleted\r\n")
+    assert name in kafka.topics()
+    with terminal(*command) as screen:
+        screen.shows("[y/N]")
+        screen.type("\x03")
+        assert screen.wait() == 130
+        assert "Traceback" not in screen.text
     assert name in kafka.topics()
     with terminal(*command) as screen:
         screen.shows("[y/N]")
