@@ -115,6 +115,8 @@ class ProducerConfig(_Config):
         "transactional_id": "transactional.id",
         "transaction_timeout_ms": "transaction.timeout.ms",
     }
+    # Without the reports of success nobody would hear of a delivery.
+    FORCED: ClassVar[Mapping[str, object]] = {"delivery.report.only.error": False}
 
     acks: str | int = "all"
     retries: int = 3

@@ -63,9 +63,9 @@ class KafkaProducer:
         self._circuit = retry.Circuit()
         self._landings = Landings(outcome, self._unwaited)
         self._landing: Landing | None = None  # the last one
-        self._poller = Poller(self.client.poll, "superclient-producer")
-        self._worker = Worker("superclient-producer-calls")
-        self._dropped = weakref.finalize(self, _end, self._poller, self._worker)
+        self._poller = Poller(self.client.poll, "superclient-toolkit-producer")
+        self._worker = Worker("superclient-toolkit-calls")
+        self._dropped = weakref.finalize(self, _end, self._sender, self._poller, self._worker)
         self._closing = threading.Lock()
 
     @classmethod
@@ -287,15 +287,15 @@ class KafkaProducer:
 
     async def abegin(self) -> TransactionResult:
         """As `begin`, for asyncio."""
-        return await self._worker.finish(self.begin)
+        return await self._worker.finish(self._begin)
 
     async def acommit(self) -> TransactionResult:
         """As `commit`, for asyncio. Who is cancelled waits for the outcome all the same."""
-        return await self._worker.finish(self.commit)
+        return await self._worker.finish(lambda _: self.commit())
 
     async def aabort(self) -> TransactionResult:
         """As `abort`, for asyncio."""
-        return await self._worker.finish(self.abort)
+        return await self._worker.finish(lambda _: self.abort())
 
     begin_transaction, commit_transaction, abort_transaction = begin, commit, abort
 
@@ -316,6 +316,15 @@ class KafkaProducer:
     def in_transaction(self) -> bool:
         """Whether a transaction was begun and is neither committed nor aborted."""
         return self.transactions is not None and self.transactions.open
+
+    def _begin(self, stop: Callable[[], bool]) -> TransactionResult:
+        steps = self._steps()
+        patient = steps.patient
+        steps.patient = lambda: patient() and not stop()
+        try:
+            return steps.begin()
+        finally:
+            steps.patient = patient
 
     def _steps(self) -> Transactions:
         if self.transactions is None:
@@ -338,7 +347,7 @@ class KafkaProducer:
 
     async def aflush(self, timeout: float | None = None) -> int:
         """As `flush`, for asyncio."""
-        remaining = await self._worker.stoppable(partial(self._sender.flush, timeout))
+        remaining = await self._worker.run(partial(self._sender.flush, timeout))
         self._sender.failures.throw()
         return remaining
 
@@ -359,7 +368,7 @@ class KafkaProducer:
     async def aclose(self, timeout: float | None = None) -> None:
         """As `close`, for asyncio. Who is cancelled gives up what is on its way."""
         if self.client is not CLOSED:
-            await self._worker.stoppable(partial(self._close, timeout))
+            await self._worker.run(partial(self._close, timeout))
         self._sender.failures.throw()
 
     def _close(self, timeout: float | None, stop: Callable[[], bool] = bool) -> None:
@@ -375,6 +384,7 @@ class KafkaProducer:
                 if self.transactions is not None:
                     self.transactions.release(CLOSED)
                 self._sender.shut()
+                self._poller.end()
                 self._dropped()
 
     def __enter__(self) -> "KafkaProducer":
@@ -418,6 +428,10 @@ class _Queued(dict[str, ProduceResult]):
         return answer
 
 
-def _end(poller: Poller, worker: Worker) -> None:
-    poller.end()
+def _end(sender: Sender, poller: Poller, worker: Worker) -> None:
+    """After `close`, or when a producer that nobody closed is dropped."""
+    poller.end(wait=False)
     worker.end()
+    left = len(sender.client)
+    if left:
+        _log.warning("a producer was dropped with %d records on their way: close it, or use it in a with block", left)

@@ -30,6 +30,8 @@ class Sender:
 
     def __init__(self, config: ProducerConfig) -> None:
         settings = config.to_library()
+        if "on_delivery" in settings:
+            raise ValueError("on_delivery is not called here: what became of a record is in its result")
         try:
             self.client: Any = confluent_kafka.Producer(settings)
         except KafkaException as error:
@@ -119,6 +121,8 @@ class Sender:
                         self._serving.release()
                 else:
                     receipts.wait(slice_)
+                    if not receipts.done:
+                        self.client.poll(0)  # in a callback that the one who serves is in, nobody else would
                 slice_ = min(_LONGEST, slice_ * 1.25)
         except BaseException:
             receipts.abandon()

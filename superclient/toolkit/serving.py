@@ -38,17 +38,17 @@ class Poller:
         if self._thread is None:
             with self._lock:
                 if self._thread is None and self._poll is not None:
-                    # Not waited for at the interpreter's exit, which `end` comes before.
+                    # A daemon: a program that forgot to close its client comes to its end all the same.
                     self._thread = threading.Thread(target=self._run, name=self._name, args=(self._poll,), daemon=True)
                     self._thread.start()
 
-    def end(self) -> None:
+    def end(self, wait: bool = True) -> None:
         """End, let go of the client, and wait for the thread; idempotent."""
         self.ended, self._poll = True, None
         with self._lock:
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(10 * TICK)
+        if wait and thread is not None and thread is not threading.current_thread():
+            thread.join()
 
     def _run(self, poll: Callable[[float], object]) -> None:
         while not self.ended:
@@ -64,35 +64,31 @@ class Worker:
     def __init__(self, name: str) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
 
-    async def run(self, call: Callable[..., T], *args: Any) -> T:
-        """Its result. Who is cancelled leaves, and the call goes on."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call, *args)
-
-    async def stoppable(self, call: Callable[[Callable[[], bool]], T]) -> T:
-        """The result of a call that is given a way to ask whether it is to stop: when its caller is cancelled."""
+    async def run(self, call: Callable[[Callable[[], bool]], T]) -> T:
+        """The result of a call, which is given a way to ask whether it is to stop: its caller was cancelled, and left."""
         stopped = threading.Event()
         try:
-            return await self.run(call, stopped.is_set)
+            return await self._submit(call, stopped)
         finally:
             stopped.set()
 
-    async def finish(self, call: Callable[..., T], *args: Any) -> T:
-        """Its result. Who is cancelled waits for the call's end all the same, so that its outcome is decided."""
-        task = asyncio.ensure_future(self.run(call, *args))
-        cancelled: asyncio.CancelledError | None = None
-        while not task.done():
+    async def finish(self, call: Callable[[Callable[[], bool]], T]) -> T:
+        """The same; who is cancelled waits for the call's end all the same, so that its outcome is decided."""
+        stopped, cancelled = threading.Event(), None
+        future = self._submit(call, stopped)
+        while not future.done():
             try:
-                await asyncio.shield(task)
+                await asyncio.wait([future])
             except asyncio.CancelledError as error:
-                if task.cancelled():
-                    raise
+                stopped.set()
                 cancelled = error
-            except BaseException:
-                break
         if cancelled is not None:
-            task.exception()  # seen
+            future.exception()  # looked at
             raise cancelled
-        return task.result()
+        return future.result()
+
+    def _submit(self, call: Callable[[Callable[[], bool]], T], stopped: threading.Event) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._executor, call, stopped.is_set)
 
     def end(self) -> None:
         """Take no more calls; the thread ends when it has none."""

@@ -56,14 +56,15 @@ class Transactions:
         started = time.perf_counter()
         try:
             self.initialise()
+            self.open = True  # before it is: a signal in between must not leave one that nobody knows of
             self._client.begin_transaction()
         except KafkaException as error:
+            self.open = False
             return self._done(
                 BEGIN, started, _caused(codes.producer_error(error, f"transactional id {self.id}"), error)
             )
         except ToolkitError as error:
             return self._done(BEGIN, started, error)
-        self.open = True
         return self._done(BEGIN, started)
 
     def send_offsets(self, offsets: Sequence[Any], group_metadata: Any, timeout: float | None = None) -> None:
