@@ -65,7 +65,7 @@ class Worker:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def run(self, call: Callable[[Callable[[], bool]], T]) -> T:
-        """The result of a call, which is given a way to ask whether it is to stop: its caller was cancelled, and left."""
+        """The result of a call, which can ask whether it is to stop: its caller was cancelled, and left."""
         stopped = threading.Event()
         try:
             return await self._submit(call, stopped)
