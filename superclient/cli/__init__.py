@@ -91,7 +91,7 @@ def _main(words: Sequence[str]) -> int:
     if os.environ.get(COMPLETE) or first in GROUPS:
         return _click(words)
     if first in COMMANDS:
-        return _dispatch(first, words[1:])
+        return dispatch(first, words[1:])
     if first in ("", "-h", "--help"):
         _show(help_text())
         return 0 if first else 2
@@ -151,7 +151,8 @@ def _click(words: Sequence[str]) -> int:
     return app.main(words)
 
 
-def _dispatch(name: str, words: Sequence[str]) -> int:
+def dispatch(name: str, words: Sequence[str]) -> int:
+    """Run a command of the agent's side; returns its exit status."""
     import argparse
 
     command = COMMANDS[name]

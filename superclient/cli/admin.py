@@ -79,7 +79,7 @@ def list_topics(session: Session, internal: bool, details: bool, timeout: float 
 @_timeout
 @pass_session
 def describe_topic(session: Session, topics: tuple[str, ...], timeout: float | None) -> None:
-    """Show partitions, leaders, replicas, and the configuration that was set for the topic itself."""
+    """Show a topic: partitions, leaders, replicas, own settings."""
     with _client(session, timeout) as admin:
         found = admin.describe_topics(list(topics))
     documents = [one.to_dict() for one in found]
@@ -179,7 +179,7 @@ def delete_topic(session: Session, topics: tuple[str, ...], yes: bool, if_exists
 @_timeout
 @pass_session
 def cluster_metadata(session: Session, timeout: float | None) -> None:
-    """Show the cluster's id, its controller and brokers, and how many topics it has."""
+    """Show the cluster: id, controller, brokers, number of topics."""
     with _client(session, timeout) as admin:
         found = admin.cluster_metadata()
     session.output.document(found.to_dict(), lambda: _brokers(found))

@@ -2,7 +2,7 @@
 
 A group of commands is a module with `group = app.Group("name")`; its commands are made with
 `@group.command("send", examples=[…])` and take the session first, by `@pass_session`. Exceptions end a command: see
-`_told` for what becomes of them. A command may return its exit status; None is 0.
+`_errors.told` for what becomes of them. A command may return its exit status; None is 0.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from superclient import cli
-from superclient.cli._session import Session
-from superclient.errors import ConfigFileError, ToolkitError
+from superclient.cli import _errors
+from superclient.cli._session import ROLES, Session
+from superclient.errors import ConfigFileError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -103,13 +104,10 @@ class Root(Group):
         """The group of that name.
 
         Raises:
-            click.UsageError: it is a command of the agent's side, which takes no global options.
             click.ClickException: it is not part of this version.
         """
         if cmd_name in cli.COMMANDS:
-            if ctx.resilient_parsing:
-                return None
-            ctx.fail(f"`{cmd_name}` takes its options after its name: superclient {cmd_name} --help")
+            return None if ctx.resilient_parsing else _of_the_agent(cmd_name)
         if cmd_name not in cli.GROUPS:
             return None
         module = cli.GROUPS[cmd_name].module
@@ -134,6 +132,22 @@ class Root(Group):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """As `app.main`, so that click's CliRunner shows what a person sees."""
         sys.exit(main(list(sys.argv[1:] if args is None else args)))
+
+
+def _of_the_agent(name: str) -> click.Command:
+    """A command of the agent's side, behind --show-config; of the other options it would know nothing."""
+
+    def run(context: click.Context) -> int:
+        session = context.ensure_object(Session)
+        others = set(session.options) - {"show_config", "config_file", "env", *(f"{role}_env" for role in ROLES)}
+        if others or session.settings or not session.options.get("show_config"):
+            context.fail(f"`{name}` takes its options after its name")
+        session.begin(context.command_path)
+        session.show_config(answer=False)
+        return cli.dispatch(name, context.args)
+
+    as_it_is = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False}
+    return click.Command(name, callback=click.pass_context(run), context_settings=as_it_is, add_help_option=False)
 
 
 class _GlobalOption(click.Option):
@@ -268,40 +282,13 @@ def _guarded(session: Session, step: Callable[[], int | None], silent: bool = Fa
     except (KeyboardInterrupt, click.Abort):
         return 130
     except Exception as error:
-        status, text = _told(session, error)
+        status, text = _errors.told(session, error)
         if silent:
             return status
         if session.verbose:
             click.echo(traceback.format_exc(), nl=False, err=True)
         click.echo(" ".join(text.split()), err=True)
         return status
-
-
-def _told(session: Session, error: Exception) -> tuple[int, str]:  # noqa: PLR0911  # a table, read downwards
-    """The exit status of an error, and the line that tells of it."""
-    code = getattr(error, "code", None) if isinstance(error, ToolkitError) else _library_code(error)
-    if isinstance(error, click.UsageError):
-        path = error.ctx.command_path if error.ctx is not None else session.path
-        hint = "" if session.begun else f" (see {path} --help)"
-        return 2, f"{path}: {error.format_message()}{hint}"
-    if isinstance(error, click.ClickException):
-        return error.exit_code, f"{session.path}: {error.format_message()}"
-    if isinstance(error, ConfigFileError) or code == "_INVALID_ARG":
-        return 2, f"{session.path}: {session.explained(error, code)}"
-    if isinstance(error, (ToolkitError, OSError)) or code is not None:
-        return 1, f"{session.path}: {session.explained(error, code)}"
-    if isinstance(error, ImportError) and (error.name or "superclient").partition(".")[0] != "superclient":
-        return 1, f"superclient: {cli.needs(session.path.removeprefix('superclient '), 'cli')}"
-    if type(error) is ValueError:  # what an API would not take; its subclasses come out of our own mistakes
-        return 2, f"{session.path}: {error}"
-    return 1, f"{session.path}: a mistake of superclient's own: {type(error).__name__}: {error}; -v shows where"
-
-
-def _library_code(error: Exception) -> str | None:
-    """The name of confluent-kafka's error in an exception of its own."""
-    found = error.args[0] if error.args else None
-    name = getattr(found, "name", None)
-    return str(name()) if type(found).__module__.endswith("cimpl") and callable(name) else None
 
 
 def _complete(instruction: str) -> int:

@@ -141,6 +141,14 @@ def test_the_configuration_is_shown(file: Path):
     assert json.loads(before.stderr) == json.loads(after.stderr) == document(alone)
 
 
+def test_the_configuration_before_a_command_of_the_agents_side():
+    """KLI-28: --show-config goes before any command."""
+    ran = superclient("--show-config", "run", sys.executable, "-c", "import sys; print('ran'); sys.exit(5)", "-b", "x")
+    assert (ran.returncode, ran.stdout) == (5, "ran\n")
+    assert '"sasl' not in ran.stderr
+    assert '"bootstrap.servers": "localhost:9092"' in ran.stderr
+
+
 def test_the_dump(file: Path):
     """KLI-38, KLI-28: an environment as it resolves, one spelling for each setting; secrets masked, addresses too."""
     dev = document(inside("info", "config-dump", "--env", "dev", "-C", str(file)))
@@ -314,7 +322,10 @@ def test_the_root_lists_everything():
             ["info", "versio"],
             "superclient info: there is no command 'versio', did you mean 'version'? (see superclient info --help)",
         ),
-        (["-b", "a:1", "lag", "orders"], "superclient: `lag` takes its options after its name: superclient lag --help"),
+        (
+            ["-b", "a:1", "lag", "orders"],
+            "superclient lag: `lag` takes its options after its name (see superclient lag --help)",
+        ),
         (["info", "version", "x"], "superclient info version: Got unexpected extra argument (x)"),
         (["info", "version", "--jsonn"], "superclient info version: No such option"),
         (["info", "version", "-X", "secret"], "superclient info version: Invalid value for '-X' / '--option'"),
