@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 from superclient import cli
 from superclient.cli._output import Output
+from superclient.cli._session import Session
 from superclient.cli.app import Command, Group, root
 from tests.environments import clean_environment, environment, run_program
 from tests.integration.cli import document, full_python, inside, superclient
@@ -389,6 +392,22 @@ def test_how_commands_end(error: BaseException, status: int, text: str, monkeypa
         assert loud.stderr.endswith(ran.stderr)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_ask_for_the_end(number: signal.Signals):
+    """KLI-15, KLI-53: the first signal is noted with its time and told once, a second one interrupts, the handlers are
+    restored."""
+    before, told = signal.getsignal(number), []
+    with pytest.raises(KeyboardInterrupt), Session().stopping(lambda: told.append(1)) as stop:  # noqa: PT012
+        assert (stop.requested, stop.at) == (False, None)
+        signal.raise_signal(number)
+        assert stop.requested
+        assert stop.at is not None
+        assert told == [1]
+        signal.raise_signal(number)
+    assert told == [1]
+    assert signal.getsignal(number) is before
+
+
 # --- completion -------------------------------------------------------------------------------------------------------
 
 
@@ -453,6 +472,17 @@ def test_what_a_command_imports(words: list[str], names: list[str], modules: lis
     source = f"WATCHED = {WATCHED!r}\n{IMPORTED}"
     ran = run_program(Path(sys.executable), source, *words, env={"PYTHONPATH": str(ROOT), "HOME": "/nonexistent"})
     assert ran.stderr.splitlines()[-1] == f"{names} {['superclient.cli.' + name for name in modules]}"
+
+
+def test_help_of_every_command_imports_no_kafka_library():
+    """Issue item 4: nor rich, nor an evaluator, nor asyncio: help is there before one looks up."""
+    asked = "; ".join(f"main({[*path.split(), '--help']!r})" for path, _ in leaves())
+    source = f"import sys\nfrom superclient.cli import main\n{asked}\n"
+    source += "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    ran = run_program(Path(sys.executable), source, env={"PYTHONPATH": str(ROOT)})
+    assert not {"aiokafka", "asyncio", "confluent_kafka", "kafka", "rich", "simpleeval", "prometheus_client"} & set(
+        ast.literal_eval(ran.stderr)
+    )
 
 
 def test_without_click():
