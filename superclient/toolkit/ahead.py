@@ -69,6 +69,7 @@ class Ahead:
             self._fetcher.hurry()  # the fetch before it may not have begun
 
     def _thread(self) -> ThreadPoolExecutor:
+        self._fetcher.check_open()
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="superclient-consumer")
         return self._executor
@@ -90,8 +91,5 @@ async def done(future: "Future[Any]", timeout: float | None) -> bool:
             pass
 
     future.add_done_callback(arrived)
-    try:
-        await asyncio.wait_for(waiter, timeout)
-    except asyncio.TimeoutError:  # the built-in one from Python 3.11 on
-        return future.done()
-    return True
+    await asyncio.wait({waiter}, timeout=timeout)  # wait_for may swallow a cancellation, before Python 3.12
+    return future.done()

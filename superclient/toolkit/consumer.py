@@ -216,6 +216,8 @@ class KafkaConsumer:
             self._ahead.end()
 
     async def _aclose(self) -> None:
+        if self._fetcher.closed:
+            return
         try:
             await self._ahead.run(self._fetcher.close)
         finally:

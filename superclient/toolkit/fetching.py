@@ -70,7 +70,7 @@ class Fetcher:
     def subscribe(self, topics: list[str]) -> None:
         """Read these topics, and no others."""
         with self.lock:
-            self._check_open()
+            self.check_open()
             self.topics = topics
             self.seeks.keep(topics)
             self.rebalances.subscribe(self.client, topics)
@@ -92,7 +92,7 @@ class Fetcher:
         while True:
             left = SLICE if until is None else min(SLICE, until - time.monotonic())
             with self.lock:
-                self._check_open(closing=self._closing)
+                self.check_open(closing=self._closing)
                 found = self._step(most, max(left, 0.0))
                 if found >= most or (found and not gather) or left <= 0 or changes != self.changes:
                     return self._take(most)
@@ -102,7 +102,7 @@ class Fetcher:
     def serve(self) -> tuple[list[Any], int]:
         """Show the brokers that the program is alive, and let rebalances happen; one record, if that brings one."""
         with self.lock:
-            self._check_open()
+            self.check_open()
             self._step(1, 0.0, raising=False)
             return self._take(1)
 
@@ -115,7 +115,7 @@ class Fetcher:
     def seek(self, topic: str, offset: int, partition: int | None) -> None:
         """Read on at an offset: at once where the partition is ours, else when it is assigned."""
         with self.lock:
-            self._check_open()
+            self.check_open()
             if topic not in self.topics and not any(one.startswith("^") for one in self.topics):
                 raise KafkaConsumerError(f"seek: {topic} is not among the topics that are subscribed to")
             assigned = {key for key in self.rebalances.assigned if key[0] == topic}
@@ -136,7 +136,7 @@ class Fetcher:
             KafkaConsumerError: or the class that fits.
         """
         with self.lock:
-            self._check_open()
+            self.check_open()
             self.store()
             if not self._stored:
                 return []
@@ -171,6 +171,11 @@ class Fetcher:
                 self.client.close()  # callbacks may still commit
                 self.closed = True
         self.rebalances.raise_failure()
+
+    def check_open(self, closing: bool = False) -> None:
+        """Raise, if it is closed."""
+        if self.closed or closing:
+            raise KafkaConsumerFatalError("the consumer is closed")
 
     def _step(self, most: int, wait: float, raising: bool = True) -> int:
         """One call to the library, or two; how many records are gathered now."""
@@ -275,10 +280,6 @@ class Fetcher:
         self.epoch += 1
         self.changes += 1
         self._stale.update(dict.fromkeys(keys, self.epoch))
-
-    def _check_open(self, closing: bool = False) -> None:
-        if self.closed or closing:
-            raise KafkaConsumerFatalError("the consumer is closed")
 
     # --- Owner, for Rebalances ---
 
