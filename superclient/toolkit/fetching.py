@@ -191,12 +191,11 @@ class Fetcher:
             self._check_sought()
         # Waiting is for one record: the library would wait until there are as many as were asked for, and keep the
         # first ones while partitions are revoked.
-        got = self._consume(min(most - found, _MOST), 0.0)
-        if not got and wait > 0:
-            got = self._consume(1, wait)
+        if found < most:  # else an interruption has left some
+            found += self._consume(min(most - found, _MOST), 0.0) or (self._consume(1, wait) if wait > 0 else 0)
         if raising:
             self.rebalances.raise_failure()
-        return found + got
+        return found
 
     def _consume(self, most: int, wait: float) -> int:
         before = self.epoch
