@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timezone
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 _WORDS = {
@@ -10,9 +11,6 @@ _WORDS = {
     "stored": "stored",
 }  # fmt: skip
 _LARGEST = 2**63 - 1
-# librdkafka's logical offsets; not imported from it: the command line is read before any Kafka library is loaded.
-_BEGINNING, _END, _STORED, _TAIL = -2, -1, -1000, -2000
-
 TAKES = "beginning, end, stored, N, -N (the last N of each partition), @MILLISECONDS or @2026-01-31T12:00:00"
 
 
@@ -22,22 +20,31 @@ class Start(NamedTuple):
     kind: str  # "beginning", "end", "stored", "offset", "last", "time"
     number: int = 0
 
-    def place(self, consumer: Any, partitions: list[Any], timeout: float) -> None:
-        """Set the offsets of TopicPartitions that are about to be assigned.
+    def place(self, client: Any, partitions: list[Any], timeout: float) -> None:
+        """Set the offsets of TopicPartitions that are about to be read; each is within what the partition has.
+
+        Beyond its end the library would begin again where `auto.offset.reset` says, at the very beginning.
 
         Raises:
-            KafkaException: the broker did not say which offset a time is.
+            KafkaException: the brokers did not say what there is.
         """
-        if self.kind == "time":
-            for partition in partitions:
-                partition.offset = self.number
-            found = {(one.topic, one.partition): one for one in consumer.offsets_for_times(partitions, timeout)}
-            for partition in partitions:
-                partition.offset = found[partition.topic, partition.partition].offset
+        if self.kind == "stored":
             return
-        fixed = {"beginning": _BEGINNING, "end": _END, "stored": _STORED, "offset": self.number}
-        for partition in partitions:
-            partition.offset = _TAIL - self.number if self.kind == "last" else fixed[self.kind]
+        times = {}
+        if self.kind == "time":
+            for one in partitions:
+                one.offset = self.number
+            times = {one.partition: one.offset for one in client.offsets_for_times(partitions, timeout)}
+        for one in partitions:
+            low, high = client.get_watermark_offsets(one, timeout)
+            wanted = {
+                "beginning": low,
+                "end": high,
+                "offset": self.number,
+                "last": high - self.number,
+                "time": high if times.get(one.partition, -1) < 0 else times[one.partition],
+            }[self.kind]
+            one.offset = max(low, min(wanted, high))
 
 
 def parsed(text: str) -> Start:
@@ -55,9 +62,13 @@ def parsed(text: str) -> Start:
         number = int(word)
         if not word.startswith("-"):
             return Start("offset", number)
-        # The last 0 records begin at the end; and librdkafka counts back from -2000 in 64 bits.
-        return Start("last", min(-number, _LARGEST + _TAIL)) if number else Start("end")
+        return Start("last", -number) if number else Start("end")
     raise ValueError(f"{text!r} is no offset: it takes {TAKES}")
+
+
+def meant(text: str) -> bool:
+    """Whether somebody who wrote this meant an offset: one, or one that is misspelt; else it may be a file."""
+    return bool(re.match(r"[@+-]|[0-9]+$", text) or get_close_matches(text.lower(), _WORDS, 1, 0.75))
 
 
 def _time(text: str) -> int:

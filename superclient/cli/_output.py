@@ -6,9 +6,11 @@ form to `Output`. Progress, warnings and errors are not answers: they go to stde
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -93,6 +95,14 @@ class Output:
         """Let go what is buffered."""
         if self._stream is not None:
             self._stream.flush()
+
+    def abandon(self) -> None:
+        """Nobody reads: let what is buffered, and whatever comes, go nowhere, so that nothing waits for a reader."""
+        if self._stream is not None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            with contextlib.suppress(OSError, ValueError):  # a test's, which waits for nobody
+                os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
     def close(self) -> None:
         """Flush, and close the file if it is one.

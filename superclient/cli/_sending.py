@@ -16,7 +16,7 @@ import click
 from confluent_kafka import KafkaError, KafkaException
 
 from superclient.cli._session import Session, Stop
-from superclient.errors import KafkaProducerError, KafkaProducerFatalError, ToolkitError
+from superclient.errors import KafkaProducerError, KafkaProducerFatalError, KafkaProducerRetriableError, ToolkitError
 from superclient.toolkit import KafkaProducer, codes, metrics
 from superclient.toolkit.records import topic_name
 
@@ -208,8 +208,10 @@ def _partitions(session: Session, client: Any, topic: str, timeout: float, stop:
             client.poll(0)  # lets the library tell the session why
             if session.trouble is not None and session.trouble[0] in _REFUSED:
                 raise KafkaProducerFatalError(session.trouble[1], session.trouble[0]) from None
-            if time.monotonic() > until or not codes.is_any(error, codes.RETRIABLE_ERROR_CODES):
+            if not codes.is_any(error, codes.RETRIABLE_ERROR_CODES):
                 raise codes.producer_error(error, f"topic {topic}") from None
+            if time.monotonic() > until:
+                raise KafkaProducerRetriableError(f"no answer within {timeout:g} s", "_TIMED_OUT") from None
             continue
         if found.error is None:
             return len(found.partitions)
