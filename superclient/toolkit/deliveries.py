@@ -3,6 +3,7 @@
 Reports come on whatever thread polls the client.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from itertools import count
@@ -33,6 +34,7 @@ def failure(topic: str, error: KafkaError | Exception, partition: int | None = N
 Report = Callable[[KafkaError | None, Any], object]  # what the library calls with what became of a record
 Taking = Callable[[int, KafkaError | None, Any], object]  # the same for the record at a place among several
 
+_log = logging.getLogger("superclient.toolkit")
 _new = tuple.__new__
 _NONE = ProduceResult("none", "")  # of a record that is on its way
 
@@ -51,10 +53,12 @@ class Failures:
             self.add(outcome(error, message))
 
     def add(self, result: ProduceResult) -> None:
-        """Remember a record that was not delivered."""
+        """Remember a record that was not delivered; the first is logged."""
         with self._lock:
             self._count += 1
-            self._first = self._first or result.error
+            first, self._first = self._first, self._first or result.error
+        if first is None:
+            _log.warning("a record was not delivered: %s", result.error)
 
     def forget(self) -> None:
         """They do not matter any more: their transaction was aborted."""

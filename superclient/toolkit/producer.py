@@ -17,7 +17,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from superclient.errors import KafkaProducerError, KafkaTransactionError
+from superclient.errors import KafkaTransactionError
 from superclient.toolkit import codes, retry, transacting
 from superclient.toolkit.codes import FATAL_ERROR_CODES, FENCING_ERROR_CODES, RETRIABLE_ERROR_CODES
 from superclient.toolkit.config import ProducerConfig
@@ -383,9 +383,10 @@ class KafkaProducer:
                 self.client = CLOSED
                 if self.transactions is not None:
                     self.transactions.release(CLOSED)
-                self._sender.shut()
                 self._poller.end()
-                self._dropped()
+                self._dropped.detach()
+                self._worker.end()
+                self._sender.shut()
 
     def __enter__(self) -> "KafkaProducer":
         """Itself."""
@@ -397,10 +398,10 @@ class KafkaProducer:
         """Close; where the block raises, what was not delivered is only logged."""
         try:
             self.close()
-        except KafkaProducerError as lost:
+        except Exception as lost:
             if error is None:
                 raise
-            _log.warning("records were not delivered: %s", lost)
+            _log.warning("closing the producer: %s", lost)
 
     async def __aenter__(self) -> "KafkaProducer":
         """Itself."""
@@ -412,10 +413,10 @@ class KafkaProducer:
         """Close; where the block raises, what was not delivered is only logged."""
         try:
             await self.aclose()
-        except KafkaProducerError as lost:
+        except Exception as lost:
             if error is None:
                 raise
-            _log.warning("records were not delivered: %s", lost)
+            _log.warning("closing the producer: %s", lost)
 
 
 class _Queued(dict[str, ProduceResult]):
@@ -429,9 +430,13 @@ class _Queued(dict[str, ProduceResult]):
 
 
 def _end(sender: Sender, poller: Poller, worker: Worker) -> None:
-    """After `close`, or when a producer that nobody closed is dropped."""
+    """A producer that nobody closed is dropped."""
     poller.end(wait=False)
     worker.end()
-    left = len(sender.client)
+    try:
+        left = sender.flush(0)
+    except Exception as error:  # of a callback in the configuration
+        _log.warning("dropping a producer: %s", error)
+        return
     if left:
         _log.warning("a producer was dropped with %d records on their way: close it, or use it in a with block", left)

@@ -63,9 +63,9 @@ class Sender:
         except BufferError as error:
             if deadline is None or (time.monotonic() < deadline and len(self.client)):
                 raise
-            return failure(topic, error)  # it is larger than the whole queue, or the brokers are away
+            return failure(topic, error, partition)  # it is larger than the whole queue, or the brokers are away
         except KafkaException as error:
-            return self._refused(topic, error)
+            return self._refused(topic, error, partition)
         except (TypeError, ValueError) as error:
             raise records.misuse(error, topic, value, key) from None
         return None
@@ -130,25 +130,37 @@ class Sender:
         return receipts.results
 
     def flush(self, timeout: float | None = None, stop: Callable[[], bool] = bool) -> int:
-        """Wait until nothing is on its way, so many seconds, or until `stop`; how many records still are."""
+        """Wait until nothing is on its way, so many seconds, or until `stop`; how many records still are.
+
+        What a callback of the configuration raises is raised after that.
+        """
         deadline = time.monotonic() + (float("inf") if timeout is None or timeout < 0 else timeout)
+        raised: Exception | None = None
         while True:
             left = max(0.0, deadline - time.monotonic())
-            remaining: int = self.client.flush(min(_LONGEST, left))
+            try:
+                remaining: int = self.client.flush(min(_LONGEST, left))
+            except Exception as error:
+                raised, remaining = raised or error, len(self.client)
             if not remaining or not left or stop():
-                return remaining
+                break
+        if raised is not None:
+            raise raised
+        return remaining
 
     def shut(self) -> None:
         """Give up what is on its way, each record with its report, and let go of the client."""
-        client, self.client = self.client, CLOSED
-        if len(client):
-            client.purge()
-            client.flush(_PURGED)
+        try:
+            if len(self.client):
+                self.client.purge()
+                self.flush(_PURGED)
+        finally:
+            self.client = CLOSED
 
-    def _refused(self, topic: str, error: KafkaException) -> ProduceResult:
+    def _refused(self, topic: str, error: KafkaException, partition: int | None) -> ProduceResult:
         if codes.is_any(error, (KafkaError._STATE,)):
             raise KafkaTransactionError(f"{topic}: no transaction is open: begin one first", "_STATE") from None
-        return failure(topic, error)
+        return failure(topic, error, partition)
 
 
 class _Closed:
