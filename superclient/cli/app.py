@@ -295,4 +295,7 @@ def _complete(instruction: str) -> int:
     from click.shell_completion import shell_complete
 
     logging.disable()  # who presses Tab is not to be warned
-    return shell_complete(root, {"obj": Session()}, "superclient", cli.COMPLETE, instruction)
+    try:
+        return shell_complete(root, {"obj": Session()}, "superclient", cli.COMPLETE, instruction)
+    finally:
+        logging.disable(logging.NOTSET)
