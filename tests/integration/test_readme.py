@@ -15,7 +15,7 @@ from tests.servers import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = re.findall(r"```(python|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-PROGRAM, INSIDE, SMART = (text for kind, text in SNIPPETS if kind == "python")
+PROGRAM, INSIDE, SMART, TOOLKIT = (text for kind, text in SNIPPETS if kind == "python")
 COMMANDS = [
     line[2:] for kind, text in SNIPPETS if kind == "console" for line in text.splitlines() if line.startswith("$ ")
 ]
@@ -71,6 +71,17 @@ def test_a_smart_producer_delivers(orders: Broker) -> None:
     records = orders.records("orders")
     assert len(records) == 1000
     assert len({(record.key, record.partition) for record in records}) == 50
+
+
+def test_the_toolkit_commits(orders: Broker) -> None:
+    """KLI-1, KLI-11: the README's two transactions, and where the last record is."""
+    env = {"PYTHONPATH": str(ROOT), "SUPERSTREAM_DISABLED": "true"}
+    ran = run_program(Path(sys.executable), TOOLKIT.replace("localhost:9092", orders.bootstrap), env=env)
+    assert ran.returncode == 0, ran.stderr
+    records = orders.records("orders")
+    assert len(records) == 1001
+    last = records[-1]
+    assert ran.stdout.split() == ["delivered", str(last.partition), str(last.offset)]
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line not in INSTALLING])
