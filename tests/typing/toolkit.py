@@ -11,8 +11,8 @@ from superclient.toolkit import (
     KafkaProducer,
     KafkaProducerFencedError,
     MessageResult,
-    ProduceResult,
     ProducerConfig,
+    ProduceResult,
     RelayResult,
     TransactionResult,
     metrics,
@@ -25,7 +25,7 @@ def configurations() -> tuple[ProducerConfig, ConsumerConfig, AdminConfig]:
     producer = ProducerConfig("a:1", acks="all", linger_ms=5, additional_config={"queue.buffering.max.kbytes": 1024})
     consumer = ConsumerConfig(["a:1", "b:2"], "group", topics=["orders"], isolation_level="read_uncommitted")
     ProducerConfig("a:1", retries="3")  # type: ignore[arg-type]  # not Any: a mistake is found
-    ConsumerConfig.from_env_config("prod", group_id="x").topics
+    print(ConsumerConfig.from_env_config("prod", group_id="x").topics)
     return producer, consumer, AdminConfig.from_mapping(resolve_env_config("prod"))
 
 
