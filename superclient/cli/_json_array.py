@@ -43,7 +43,7 @@ def elements(stream: Readable, read: Callable[[int], None] = lambda _: None) -> 
     """
     text = _Text(stream, read)
     if text.peek() != "[":
-        raise BadInput(f"line {text.line}: {_named(text.peek())} instead of an array of objects")
+        raise BadInput(f"line {text.line}: {text.named()} instead of an array of objects")
     text.skip(1)
     number = 0
     while text.peek() != "]":
@@ -51,7 +51,7 @@ def elements(stream: Readable, read: Callable[[int], None] = lambda _: None) -> 
             break
         number += 1
         if text.peek() != "{":
-            found = f"is {_named(text.peek())}: it takes objects" if text.peek() else f"is missing: {_END}"
+            found = f"is {text.named()}: it takes objects" if text.peek() else f"is missing: {_END}"
             raise BadInput(f"element {number} (line {text.line}) {found}")
         line = text.line
         yield Element(text.value(number), number, line)
@@ -79,7 +79,7 @@ def lines(stream: Readable, read: Callable[[int], None] = lambda _: None) -> Ite
         except (ValueError, RecursionError) as error:
             raise BadInput(f"line {line} is no JSON: {_said(error)}") from None
         if not isinstance(found, dict):
-            raise BadInput(f"line {line} is {_named(raw.strip()[:1].decode())}: it takes objects")
+            raise BadInput(f"line {line} is {_named(raw.decode().lstrip(_SPACE)[:5])}: it takes objects")
         yield Element(found, number, line)
 
 
@@ -122,6 +122,11 @@ class _Text:
                 return self._text[self._at]
             if not self._more():
                 return ""
+
+    def named(self) -> str:
+        """What begins here, in words."""
+        self.peek()
+        return _named(self._text[self._at : self._at + 5])
 
     def skip(self, count: int) -> None:
         self._at += count
@@ -198,8 +203,10 @@ def _said(error: Exception) -> str:
     return error.msg if isinstance(error, json.JSONDecodeError) else str(error)
 
 
-def _named(first: str) -> str:
-    """What begins with this character."""
-    kinds = {"": "nothing", "[": "an array", "{": "an object", '"': "a text", "t": "a boolean", "f": "a boolean"}
-    kinds["n"] = "null"
-    return kinds.get(first, "a number" if first in "-0123456789" else f"{first!r}, which is no JSON,")
+def _named(text: str) -> str:
+    """What begins with these characters, "" at the end."""
+    first = text[:1]
+    kinds = {"": "nothing", "[": "an array", "{": "an object", '"': "a text"}
+    words = {"true": "a boolean", "false": "a boolean", "null": "null"}
+    found = kinds.get(first) or next((kind for word, kind in words.items() if text.startswith(word)), None)
+    return found or ("a number" if first in "-0123456789" else f"{first!r}, which is no JSON,")

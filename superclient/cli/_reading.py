@@ -7,7 +7,6 @@ disk or a signal leaves the rest to the next one of the group.
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ import click
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from superclient.cli._offsets_option import Start
+from superclient.cli._quiet import quiet
 from superclient.cli._session import DEFAULT_GROUP, Session
 from superclient.errors import (
     KafkaConsumerError,
@@ -70,10 +70,7 @@ class Reading:
             KafkaConsumerError: the brokers do not say where to begin.
         """
         # What the library mends by itself we tell in our own words, once.
-        toolkit = logging.getLogger("superclient.toolkit")
-        if not self.session.verbose:
-            self._quiet.callback(toolkit.setLevel, toolkit.level)
-            toolkit.setLevel(logging.ERROR)
+        self._quiet.enter_context(quiet(self.session))
         if self._only is None:
             self.consumer.on_assign(self._on_assign)
             self.consumer.on_revoke(self._on_gone)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from confluent_kafka import KafkaError, KafkaException
 
+from superclient.cli._quiet import quiet
 from superclient.cli._session import Session, Stop
 from superclient.errors import KafkaProducerError, KafkaProducerFatalError, KafkaProducerRetriableError, ToolkitError
 from superclient.toolkit import KafkaProducer, codes, metrics
@@ -53,7 +54,7 @@ def producing(
         ToolkitError: nobody answers within `timeout` seconds, we are refused, or there is no such topic.
     """
     topic_name(topic)
-    with KafkaProducer(config) as producer:
+    with quiet(session), KafkaProducer(config) as producer:
         try:
             partitions = _partitions(session, producer.client, topic, timeout or ANSWER, stop or Stop())
             yield Sending(session, producer, topic, partitions)
