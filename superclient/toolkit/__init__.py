@@ -6,7 +6,7 @@
     producer.py     KafkaProducer: its faces; sending.py, records.py, deliveries.py are the core, retry.py tries again,
                     transaction.py and transacting.py have its transactions
     consumer.py     KafkaConsumer: records handed out one by one, in lists, as a stream; fetching.py is its core, with
-                    rebalance.py and seeking.py; handout.py knows what the program is done with
+                    rebalance.py, seeking.py and positions.py; handout.py knows what the program is done with
     admin.py        KafkaAdmin: topics and the cluster, as the plain values of describing.py
     relay.py        ExactlyOnceRelay: from one topic to another, once
     serving.py      the one thread of a client by which the asyncio face waits

@@ -20,6 +20,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from superclient.errors import KafkaConsumerError, KafkaConsumerFatalError
 from superclient.toolkit import codes
 from superclient.toolkit.config import ConsumerConfig
+from superclient.toolkit.positions import ends
 from superclient.toolkit.rebalance import Key, Rebalances
 from superclient.toolkit.seeking import Seeks
 
@@ -29,11 +30,14 @@ _REQUEST = 10.0  # seconds for a question to the brokers
 # Said for the program to know; librdkafka goes on by itself.
 _MENDED = codes.RETRIABLE_ERROR_CODES - {KafkaError.UNKNOWN_TOPIC_OR_PART}
 _MENDED |= {KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED}
+# librdkafka stops fetching when its queue is full, and looks again after this: with its own second, a program that is
+# slower than the brokers stands still for most of it.
+_DEFAULTS = {"fetch.queue.backoff.ms": 10}
 # Said by `error_cb` alone, again and again; before the first assignment nothing will come of waiting.
 _HOPELESS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 
 _log = logging.getLogger("superclient.toolkit")
-_topic, _partition, _error = Message.topic, Message.partition, Message.error
+_error = Message.error
 
 
 class Fetcher:
@@ -42,7 +46,7 @@ class Fetcher:
     def __init__(self, config: ConsumerConfig) -> None:
         self.completed: Callable[[], Mapping[Key, Any]] = dict
         """Asked for the offsets to store: of the records that were completed since it was asked last."""
-        settings = config.to_library()
+        settings = {**_DEFAULTS, **config.to_library()}
         self._error_cb = settings.get("error_cb")
         self._reset = OFFSET_END if config.auto_offset_reset in ("latest", "end", "largest") else OFFSET_BEGINNING
         strategy = str(settings.get("partition.assignment.strategy", ""))
@@ -55,6 +59,7 @@ class Fetcher:
         self._stale: dict[Key, int] = {}  # partition → the epoch before which its records were fetched in vain
         self._ends: dict[Key, Any] = {}  # partition → where the next record is expected
         self._stored: dict[Key, Any] = {}  # partition → the offset that is stored, to be committed
+        self._known: tuple[list[Any], dict[Key, Any]] = ([], {})
         self._gathered: list[tuple[int, list[Any]]] = []  # (epoch, records) of a fetch in progress
         self._errors: deque[KafkaConsumerError] = deque()  # to be raised
         self._unsure = False  # whether the library may be further than we know of
@@ -111,6 +116,11 @@ class Fetcher:
         if epoch == self.epoch:
             return records
         return [one for one in records if self._stale.get((one.topic(), one.partition()), 0) <= epoch]
+
+    def ends(self, records: list[Any]) -> dict[Key, Any]:
+        """Where each of the records' partitions goes on, as `store_offsets` takes it; the records are in order."""
+        known, found = self._known  # mostly they are asked for just as they came
+        return found if known is records else ends(records)
 
     def seek(self, topic: str, offset: int, partition: int | None) -> None:
         """Read on at an offset: at once where the partition is ours, else when it is assigned."""
@@ -209,7 +219,9 @@ class Fetcher:
         if self.seeks.jumps:
             records = [one for one in records if (one.topic(), one.partition()) not in self.seeks.jumps]
         if records:
-            self._ends.update(ends(records))
+            found = ends(records)
+            self._known = records, found
+            self._ends.update(found)
             self._gathered.append((self.epoch, records))
             self.last_error = None
         self._unsure = False
@@ -298,14 +310,3 @@ class Fetcher:
         for key in keys:
             self._ends.pop(key, None)
             self._stored.pop(key, None)
-
-
-def ends(records: list[Any]) -> dict[Key, Any]:
-    """Where each of the records' partitions goes on, as `store_offsets` takes it; the records are in order."""
-    keys: Any = zip(map(_topic, records), map(_partition, records), strict=True)
-    return {key: _end(key, last) for key, last in dict(zip(keys, records, strict=True)).items()}
-
-
-def _end(key: Key, last: Any) -> TopicPartition:
-    epoch = last.leader_epoch()
-    return TopicPartition(*key, last.offset() + 1, leader_epoch=-1 if epoch is None else epoch)

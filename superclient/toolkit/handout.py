@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from superclient.toolkit.fetching import Fetcher, ends
+from superclient.toolkit.fetching import Fetcher
 from superclient.toolkit.rebalance import Key
 from superclient.toolkit.results import MessageResult
 
@@ -104,5 +104,6 @@ class Handout:
 
     def _mark(self, upto: int) -> None:
         if upto > self._marked:
-            self._completed.update(ends(self._batch[self._marked : upto]))
+            whole = self._marked == 0 and upto == len(self._batch)
+            self._completed.update(self._fetcher.ends(self._batch if whole else self._batch[self._marked : upto]))
             self._marked = upto

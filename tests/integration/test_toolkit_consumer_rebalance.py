@@ -73,6 +73,11 @@ def test_callbacks_events_and_counters(
         assert metrics.get(name) > before.get(name, 0)
 
 
+@pytest.mark.parametrize(
+    "protocol",
+    ["eager", "cooperative", pytest.param("broker", marks=pytest.mark.matrix_full)],  # whose members hear every 5 s
+    indirect=True,
+)
 def test_two_consumers_share_and_nothing_is_lost(kafka: Broker, protocol: dict[str, Any]) -> None:
     """KLI-48: a consumer joins and leaves in the middle: every record is read, in order, none twice."""
     topic, ours = filled(kafka, 8000, partitions=4), f"group-{os.urandom(4).hex()}"
