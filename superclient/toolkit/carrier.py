@@ -7,6 +7,7 @@ transactional id: it is never made anew.
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,7 +20,8 @@ from superclient.toolkit.forwarding import Target
 from superclient.toolkit.transaction import Transactions, may_go_on
 
 ATTEMPTS = 3  # of a record that the transform or the target refuses
-_OFFSETS_TIMEOUT = 5.0  # seconds; this step cannot be resumed, and nothing interrupts it
+STUCK = 6.0  # seconds after which a step that was given fewer is taken for lost
+_OFFSETS_TIMEOUT = 4.0  # seconds; this step cannot be resumed, and nothing interrupts it
 _METADATA = b"CGMDv2:"  # how librdkafka writes a group's metadata: this, then the generation as a native 32-bit number
 _REFUSALS = codes.named("MSG_SIZE_TOO_LARGE RECORD_LIST_TOO_LARGE INVALID_RECORD INVALID_TIMESTAMP POLICY_VIOLATION")
 _UNDELIVERED = _REFUSALS | codes.named("_INCONSISTENT")
@@ -57,8 +59,11 @@ class OutOfTime(Exception):
     """The relay ends, and what the brokers made of the last step nobody here knows."""
 
 
-class TimedOut(Exception):
-    """The transaction was open for longer than the brokers allow, and they took the producer's rights."""
+class Broken(Exception):
+    """The producer is of no use any more, and no rival is the reason; the brokers know what became of its transaction.
+
+    The transaction was open for longer than they allow, or the library has lost its way after an error.
+    """
 
 
 class Refused(Exception):
@@ -87,6 +92,16 @@ class Carrier:
         self._faults: dict[tuple[int, int], int] = {}  # refusals of a record, by partition and offset
         self._dead: dict[tuple[int, int], Exception] = {}
         self._careful = False  # one record at a time, to learn which of them is refused
+        self.sending_since: float | None = None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the library sends offsets for longer than it was given; it may never come back.
+
+        It waits for a change of a broker's state that need not come (librdkafka's issues 5456 and 5511).
+        """
+        since = self.sending_since
+        return since is not None and time.monotonic() - since > STUCK
 
     def initialise(self) -> None:
         """Take the transactional id, and abort what a predecessor left open under it; waits for the brokers."""
@@ -116,7 +131,11 @@ class Carrier:
             raise Stale("partitions were revoked")
         if self.ending():
             raise Stale("the relay ends")
-        self._transactions.send_offsets(_offsets(batch), metadata, _OFFSETS_TIMEOUT)
+        self.sending_since = time.monotonic()
+        try:
+            self._transactions.send_offsets(_offsets(batch), metadata, _OFFSETS_TIMEOUT)
+        finally:
+            self.sending_since = None
         while (committed := self._transactions.commit()).error is not None:
             if not may_go_on(committed.error):
                 raise committed.error
@@ -129,13 +148,13 @@ class Carrier:
         """Abort what `commit` left open when it raised this error, `age` seconds after it began.
 
         Raises:
-            OutOfTime, TimedOut, RelayError, KafkaProducerFencedError: there is no sense in another attempt.
+            OutOfTime, Broken, RelayError, KafkaProducerFencedError: there is no sense in another attempt.
         """
         self._give_up_if_fatal(error, age)
         while self._transactions.open and (failed := self._transactions.abort().error) is not None:
             if not may_go_on(failed):
                 self._give_up_if_fatal(failed, age)
-                raise RelayError(str(failed), failed.code) from failed
+                raise Broken(str(failed)) from failed
             if self.ending():
                 raise OutOfTime
         if isinstance(error, Refused):
@@ -183,11 +202,13 @@ class Carrier:
         found = _library(error)
         if isinstance(error, KafkaProducerFencedError) or codes.is_any(found, codes.FENCING_ERROR_CODES):
             if age > self.transaction_timeout:
-                raise TimedOut(str(error)) from error
+                raise Broken(str(error)) from error
             text = f"another relay uses transactional id {self._transactions.id}: this one is fenced"
             raise KafkaProducerFencedError(text, None if found is None else str(found.name())) from error
-        if found is not None and (found.fatal() or found.code() in _HOPELESS):
+        if found is not None and found.code() in _HOPELESS:
             raise RelayError(str(codes.producer_error(found)), str(found.name())) from error
+        if found is not None and found.fatal():
+            raise Broken(str(error)) from error
 
     def _count(self, refused: Refused) -> None:
         place = refused.place

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from superclient.errors import KafkaConsumerRetriableError, RelayError, ToolkitError
 from superclient.toolkit import metrics
-from superclient.toolkit.carrier import Item, Producing
+from superclient.toolkit.carrier import Broken, Item, Producing
 from superclient.toolkit.consumer import KafkaConsumer
 from superclient.toolkit.ends import at_end
 from superclient.toolkit.forwarding import Target
@@ -77,7 +77,7 @@ class Flow:
         """Relay until it is stopped, or at the end of the source; a lane for each producer, closed with it if `own`.
 
         Raises:
-            ToolkitError, TimedOut: a lane failed, or the consumer did.
+            ToolkitError, Broken: a lane failed, or the consumer did.
         """
         self._lanes = [Lane(n, producer, own, self._ways) for n, producer in enumerate(producers)]
         try:
@@ -85,6 +85,7 @@ class Flow:
             for lane in self._lanes:
                 lane.thread.start()
             while self._stopped() is None and self._failure is None:
+                self._look_after_lanes()
                 records = self._step()
                 if stop_on_empty and not records and self._finished():
                     break
@@ -236,8 +237,15 @@ class Flow:
             with self._changed:
                 self._changed.wait_for(lambda: not self._running(), 1.0)
 
+    def _look_after_lanes(self) -> None:
+        with self._changed:
+            for lane in self._lanes:
+                if lane.stuck:
+                    self._failed(Broken("the library does not come back from sending offsets"))
+                    lane.abandon()
+
     def _running(self) -> bool:
-        return any(lane.thread.is_alive() and not lane.done for lane in self._lanes)
+        return any(lane.thread.is_alive() and not lane.done and not lane.stuck for lane in self._lanes)
 
     def _serve(self) -> None:
         """Rebalances; records that come now are read again by whoever is next."""

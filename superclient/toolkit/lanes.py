@@ -17,6 +17,7 @@ from superclient import _backoff
 from superclient.errors import ToolkitError
 from superclient.toolkit.carrier import Carrier, Item, OutOfTime, Producing, Refused, Stale
 from superclient.toolkit.forwarding import Target
+from superclient.toolkit.sending import CLOSED
 
 _log = logging.getLogger("superclient.toolkit")
 
@@ -63,7 +64,7 @@ class Lane:
     busy: bool = False  # with a batch that was taken out of the buffer
     draining: bool = False  # nothing more comes: what is there goes, then the lane is done
     ending: bool = False  # nothing more goes, but for a commit that is on its way
-    done: bool = False
+    done: bool = False  # or given up
 
     def __post_init__(self) -> None:
         ways = self.ways
@@ -77,6 +78,20 @@ class Lane:
     def idle(self) -> bool:
         """Whether everything that came is committed."""
         return not self.buffer and not self.busy
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it is inside a call to the library that may never come back."""
+        return not self.done and self._carrier.stuck
+
+    def abandon(self) -> None:
+        """Do without the thread; should it come back, it finds itself fenced, and ends. `changed` is held."""
+        self.ending = self.done = True
+        self.inside = frozenset()
+        if not self.own and self.producer.transactions is not None:
+            # Whoever closes it would wait for the call that does not come back.
+            self.producer.transactions.release(CLOSED)
+            self.producer.client = CLOSED
 
     def put(self, claim: Claim, message: Any) -> None:
         """Add a record; `changed` is held."""
@@ -113,8 +128,8 @@ class Lane:
         if self.own:
             try:
                 self.producer.close(0.0)
-            except ToolkitError as error:
-                _log.warning("relay: %s", error)
+            except (ToolkitError, KafkaException) as error:
+                _log.warning("relay: closing a producer: %s", error)
 
     def _take(self) -> list[Item]:
         """The next batch; [] when there is none and will be none."""
@@ -146,6 +161,8 @@ class Lane:
             try:
                 forwarded, dead = self._carrier.commit(batch)
             except (Stale, Refused, KafkaException, ToolkitError) as error:
+                if self.done:
+                    raise OutOfTime from error
                 self.ways.aborted(batch, str(error))
                 self._carrier.abort(error, time.time() - begun)
             else:

@@ -22,11 +22,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
+from superclient import _backoff
 from superclient.errors import RelayError
 from superclient.toolkit import events
-from superclient.toolkit.carrier import TimedOut
+from superclient.toolkit.carrier import Broken
 from superclient.toolkit.consumer import KafkaConsumer
-from superclient.toolkit.flow import Flow, topic_partitions
+from superclient.toolkit.flow import SLICE, Flow, topic_partitions
 from superclient.toolkit.forwarding import DROP, KEEP, RelayRecord, Target, Transform
 from superclient.toolkit.producer import KafkaProducer
 from superclient.toolkit.results import RelayResult
@@ -165,6 +166,7 @@ class ExactlyOnceRelay:
             topic_partitions(client, self.dead_letter)
         where = Target(target, wanted if wanted >= partitions else 0, self.transform, self.dead_letter)
         own = lanes > 1
+        waits, before = _backoff.delays(0.1, 5.0), 0
         while True:
             flow = self._flow = Flow(
                 consumer=self.consumer,
@@ -180,13 +182,20 @@ class ExactlyOnceRelay:
             try:
                 flow.run(self._producers(lanes) if own else [self.producer], own, stop_on_empty, grace)
                 return flow.result
-            except TimedOut as error:
-                # The brokers were away, or this process slept, for longer than a transaction may take; what became of
-                # it they know. New producers, and partitions read from what is committed.
+            except Broken as error:
+                # With new producers, and partitions read from where the brokers say: they know what was committed.
                 own = True
                 self._tell("relay_producer_renewed", {"reason": str(error)})
+                if flow.result.batches > before:
+                    waits, before = _backoff.delays(0.1, 5.0), flow.result.batches
             finally:
                 self.result, self._flow = flow.result, None
+            self._pause(next(waits))
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self._stopped is None and time.monotonic() < until:
+            time.sleep(min(SLICE, seconds))
 
     def _producers(self, lanes: int) -> list[KafkaProducer]:
         config = self.producer.config
