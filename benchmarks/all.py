@@ -20,6 +20,7 @@ NAMES = (
     "retune",
     "chosen",
     "smart",
+    "consuming",
 )
 # Questions asked once, not figures of every release; half an hour of lag; what is the same on every machine.
 SEPARATE = ("codecs", "sweep", "lag", "lag_simulation")

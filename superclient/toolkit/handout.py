@@ -54,6 +54,7 @@ class Handout:
             records = valid(records, epoch)
             self._batch = [*given, *waiting, *records] if given or waiting else records
             self._at, self._marked, self._epoch = len(given), 0, now
+        self._fetcher.changes += 1
         self._stale_at = time.monotonic() + STALE
 
     def give(self, most: int) -> list[Any]:
@@ -62,23 +63,23 @@ class Handout:
             found = self._batch[self._at : self._at + most]
             self._in_hand = len(found)
             self._at += len(found)
+        self._fetcher.changes += 1  # for `each`, in whose loop this may have been called
         return found
 
     def each(self) -> Iterator[MessageResult]:
         """Give them one by one, each completed by asking for the next; until something is to be looked at first."""
         if not len(self):
             return
-        fetcher, batch, changes = self._fetcher, self._batch, self._fetcher.changes
         with self._lock:
             self._mark(self._at)
             self._in_hand = 1
+        fetcher, batch, changes = self._fetcher, self._batch, self._fetcher.changes
+        monotonic, stale_at = time.monotonic, self._stale_at
         for at in range(self._at, len(batch)):
             self._at = at + 1
             yield MessageResult(batch[at])
-            # Stopped, revoked, sought; another call of the program's, inside the loop; a program that takes its time.
-            if fetcher.changes != changes or self._at != at + 1 or self._batch is not batch:
-                return
-            if time.monotonic() > self._stale_at:
+            # Stopped, revoked, sought, or read from inside the loop; a program that takes its time.
+            if fetcher.changes != changes or monotonic() > stale_at:
                 return
 
     def take(self, most: int) -> list[Any]:
@@ -87,6 +88,7 @@ class Handout:
             self._mark(self._at)
             self._batch, self._at, self._marked, self._in_hand = self._batch[self._at :], 0, 0, 0
             found, self._batch = self._batch[:most], self._batch[most:]
+        self._fetcher.changes += 1
         return found
 
     def came_back(self) -> None:
