@@ -63,7 +63,7 @@ class KafkaProducer:
         self._circuit = retry.Circuit()
         self._landings = Landings(outcome, self._unwaited)
         self._landing: Landing | None = None  # the last one
-        self._poller = Poller(self.client.poll, "superclient-toolkit-producer")
+        self._poller = Poller(self._sender.serve, "superclient-toolkit-producer")
         self._worker = Worker("superclient-toolkit-calls")
         self._dropped = weakref.finalize(self, _end, self._sender, self._poller, self._worker)
         self._closing = threading.Lock()
@@ -106,7 +106,7 @@ class KafkaProducer:
         refused = self._sender.put(self._unwaited, (topic, value, key, partition, headers, timestamp))
         self._count += 1
         if not self._count % SERVE_EVERY:
-            self.client.poll(0)
+            self._sender.serve(0)
         return refused or queued
 
     async def aproduce(
@@ -249,7 +249,8 @@ class KafkaProducer:
         """A transaction as a `with` block: committed at its end; aborted by what is raised in it, which is raised on.
 
         Raises:
-            KafkaTransactionError: it could not be committed, and was aborted; one is open; no transactional id.
+            KafkaTransactionError: it could not be committed, and was aborted; the brokers did not answer in time, then
+                it is open, and `commit` goes on with it; one is open; no transactional id.
             KafkaProducerError: none could be begun, of the class that fits; KafkaProducerFencedError: a newer producer
                 has the transactional id.
         """
@@ -281,9 +282,7 @@ class KafkaProducer:
         Raises:
             KafkaTransactionError: none is open; the producer has no transactional id.
         """
-        result = self._steps().abort()
-        self._sender.failures.forget()
-        return result
+        return self._steps().abort()
 
     async def abegin(self) -> TransactionResult:
         """As `begin`, for asyncio."""
@@ -342,19 +341,18 @@ class KafkaProducer:
             KafkaProducerError: records that nobody waited for were not delivered; the first one's, of its class.
         """
         remaining = self._sender.flush(timeout)
-        self._sender.failures.throw()
+        self._throw()
         return remaining
 
     async def aflush(self, timeout: float | None = None) -> int:
         """As `flush`, for asyncio."""
         remaining = await self._worker.run(partial(self._sender.flush, timeout))
-        self._sender.failures.throw()
+        self._throw()
         return remaining
 
     def poll(self, timeout: float = 0) -> int:
         """Serve what the library has to report, waiting so many seconds for it; how much there was."""
-        served: int = self.client.poll(timeout)
-        return served
+        return self._sender.serve(timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """Abort what is open, flush for so many seconds (None: as `flush`), give up the rest, and let go of the client.
@@ -363,12 +361,18 @@ class KafkaProducer:
             KafkaProducerError: as `flush`. The producer is closed all the same.
         """
         self._close(timeout)
-        self._sender.failures.throw()
+        self._throw()
 
     async def aclose(self, timeout: float | None = None) -> None:
         """As `close`, for asyncio. Who is cancelled gives up what is on its way."""
         if self.client is not CLOSED:
             await self._worker.run(partial(self._close, timeout))
+        self._throw()
+
+    def _throw(self) -> None:
+        """Raise what was lost; but an aborted transaction's records are not: `abort` or the block has told."""
+        if self.transactions is not None and not self.in_transaction:
+            self._sender.failures.forget()
         self._sender.failures.throw()
 
     def _close(self, timeout: float | None, stop: Callable[[], bool] = bool) -> None:

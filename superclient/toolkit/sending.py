@@ -3,6 +3,7 @@
 Nothing here knows asyncio. `offer` never waits, so that an event loop may call it.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ from superclient.toolkit.config import ProducerConfig
 from superclient.toolkit.deliveries import Failures, Receipts, Report, Taking, failure
 from superclient.toolkit.records import Fields
 from superclient.toolkit.results import ProduceResult
+
+_log = logging.getLogger("superclient.toolkit")
 
 SERVE_EVERY = 256  # records that nobody waits for, after which their delivery reports are served
 _FIRST, _LONGEST = 0.005, 0.1  # seconds of one call that waits for delivery; no signal interrupts it
@@ -78,7 +81,7 @@ class Sender:
                 return self.offer(report, record, deadline)
             except BufferError:
                 deadline = deadline or time.monotonic() + self.patience
-                self.client.poll(_LONGEST)
+                self.serve(_LONGEST)
 
     def put_all(
         self, topic: str, found: Sequence[Fields | bytes], partition: int | None, take: Taking | None
@@ -104,7 +107,7 @@ class Sender:
                 if refused:
                     yield place, refused
             if not (place + 1) % SERVE_EVERY:
-                client.poll(0)
+                self.serve(0)
 
     def wait(self, receipts: Receipts) -> list[ProduceResult]:
         """The results, once they are all there, without waiting for linger.ms; one thread of many serves the reports.
@@ -116,13 +119,13 @@ class Sender:
             while not receipts.done:
                 if self._serving.acquire(blocking=False):
                     try:
-                        self.client.flush(slice_)
+                        self._flush(slice_)
                     finally:
                         self._serving.release()
                 else:
                     receipts.wait(slice_)
                     if not receipts.done:
-                        self.client.poll(0)  # in a callback that the one who serves is in, nobody else would
+                        self.serve(0)  # in a callback that the one who serves is in, nobody else would
                 slice_ = min(_LONGEST, slice_ * 1.25)
         except BaseException:
             receipts.abandon()
@@ -139,7 +142,7 @@ class Sender:
         while True:
             left = max(0.0, deadline - time.monotonic())
             try:
-                remaining: int = self.client.flush(min(_LONGEST, left))
+                remaining = self._flush(min(_LONGEST, left))
             except Exception as error:
                 raised, remaining = raised or error, len(self.client)
             if not remaining or not left or stop():
@@ -156,6 +159,23 @@ class Sender:
                 self.flush(_PURGED)
         finally:
             self.client = CLOSED
+
+    def serve(self, timeout: float) -> int:
+        """Serve reports and callbacks, waiting so many seconds for the first; how many there were."""
+        try:
+            served: int = self.client.poll(timeout)
+        except KafkaException as error:
+            _fatal(error)
+            return 1
+        return served
+
+    def _flush(self, timeout: float) -> int:
+        try:
+            remaining: int = self.client.flush(timeout)
+        except KafkaException as error:
+            _fatal(error)
+            return len(self.client)
+        return remaining
 
     def _refused(self, topic: str, error: KafkaException, partition: int | None) -> ProduceResult:
         if codes.is_any(error, (KafkaError._STATE,)):
@@ -176,6 +196,17 @@ class _Closed:
 
 
 CLOSED = _Closed()
+
+
+def _fatal(error: KafkaException) -> None:
+    """The library tells once of an error that is fatal to the producer, by raising it in whatever serves its reports.
+
+    Each record on its way has its own report of it, and each later one is refused with it, so that a log line will do.
+    """
+    found = codes.error_of(error)
+    if found is None or not found.fatal():  # a callback of the configuration raised it
+        raise error
+    _log.error("the producer cannot go on: %s", codes.producer_error(error))
 
 
 def _delivery_timeout(settings: Mapping[str, Any]) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from superclient.errors import ToolkitError
 from superclient.toolkit.results import TransactionResult
+from superclient.toolkit.transaction import may_go_on
 
 if TYPE_CHECKING:
     from superclient.toolkit.producer import KafkaProducer
@@ -37,7 +38,7 @@ def transaction(producer: "KafkaProducer") -> Iterator[Transaction]:
         raise
     if producer.in_transaction:  # else the block has ended it
         handle.result = _commit(producer)
-        if not handle.result.success:
+        if _is_over(handle.result):
             producer.abort()
         _successful(handle.result)
 
@@ -58,7 +59,7 @@ async def atransaction(producer: "KafkaProducer") -> AsyncIterator[Transaction]:
         raise
     if producer.in_transaction:
         handle.result = await producer.acommit()
-        if not handle.result.success:
+        if _is_over(handle.result):
             await producer.aabort()
         _successful(handle.result)
 
@@ -71,6 +72,11 @@ def _commit(producer: "KafkaProducer") -> TransactionResult:
         if producer.in_transaction:
             producer.commit()
         raise
+
+
+def _is_over(commit: TransactionResult) -> bool:
+    """Whether it has failed for good; where the brokers did not answer in time, only `commit` can go on."""
+    return commit.error is not None and not may_go_on(commit.error)
 
 
 def _successful(result: TransactionResult) -> TransactionResult:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from superclient.errors import KafkaProducerFencedError, KafkaTransactionError, ToolkitError
 from superclient.toolkit import codes, events, metrics
@@ -140,7 +140,9 @@ def may_go_on(error: ToolkitError) -> bool:
 
 def _resumable(error: KafkaException) -> bool:
     found = codes.error_of(error)
-    return found is not None and bool(found.retriable()) and not found.txn_requires_abort() and not found.fatal()
+    if found is None or found.code() == KafkaError._CONFLICT:  # another step is under way, and only that can go on
+        return False
+    return bool(found.retriable()) and not found.txn_requires_abort() and not found.fatal()
 
 
 def _failure(error: KafkaException, doing: str) -> ToolkitError:
