@@ -60,7 +60,9 @@ def producer_error(error: KafkaError | BaseException, doing: str = "") -> KafkaP
         return KafkaProducerFencedError(text, _name(found))
     if _is(found, "fatal") or code in FATAL_ERROR_CODES:
         return KafkaProducerFatalError(text, _name(found))
-    if _is(found, "retriable") or code in RETRIABLE_ERROR_CODES or isinstance(error, BufferError):
+    if isinstance(error, BufferError):
+        return KafkaProducerRetriableError(text, "_QUEUE_FULL")
+    if _is(found, "retriable") or code in RETRIABLE_ERROR_CODES:
         return KafkaProducerRetriableError(text, _name(found))
     return KafkaProducerError(text, _name(found))
 

@@ -25,6 +25,7 @@ _log = logging.getLogger("superclient.toolkit")
 SERVE_EVERY = 256  # records that nobody waits for, after which their delivery reports are served
 _FIRST, _LONGEST = 0.005, 0.1  # seconds of one call that waits for delivery; no signal interrupts it
 _PURGED = 1.0  # seconds in which what is given up is reported
+_LOOKS = 5.0  # seconds
 _DELIVERY_TIMEOUT = 300_000.0  # milliseconds, librdkafka's default
 
 
@@ -210,8 +211,8 @@ def _fatal(error: KafkaException) -> None:
 
 
 def _delivery_timeout(settings: Mapping[str, Any]) -> float:
-    """Seconds in which the library gives a record up."""
+    """Seconds after which the library has given a record up for certain; it looks about once a second."""
     for name in ("message.timeout.ms", "delivery.timeout.ms"):
         if name in settings:
-            return float(settings[name]) / 1000 or float("inf")
-    return _DELIVERY_TIMEOUT / 1000
+            return (float(settings[name]) / 1000 or float("inf")) + _LOOKS
+    return _DELIVERY_TIMEOUT / 1000 + _LOOKS
