@@ -21,6 +21,7 @@ NAMES = (
     "chosen",
     "smart",
     "consuming",
+    "relay",
 )
 # Questions asked once, not figures of every release; half an hour of lag; what is the same on every machine.
 SEPARATE = ("codecs", "sweep", "lag", "lag_simulation")
