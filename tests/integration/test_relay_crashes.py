@@ -19,9 +19,9 @@ def test_a_relay_that_is_killed_fifty_times_loses_and_repeats_nothing(kafka: Bro
     """KLI-17, 47, 48, 49: SIGKILL at any moment, of a start as well, under load, with four transactions in flight."""
     source, target = pair(kafka, "crash", PARTITIONS)
     moments = seeded("crash")
-    fill(kafka.bootstrap, source, PARTITIONS, range(20_000))
+    fill(kafka.bootstrap, source, PARTITIONS, range(12_000))
     relay = RelayProcess(tmp_path, kafka.bootstrap, source, target, *names("crash", source), *IN_FLIGHT)
-    with relays(relay), load(kafka.bootstrap, source, PARTITIONS, 20_000):
+    with relays(relay), load(kafka.bootstrap, source, PARTITIONS, 12_000):
         for number in range(KILLS):
             relay.start()
             if number % 5:
@@ -36,7 +36,7 @@ def test_a_relay_that_is_killed_fifty_times_loses_and_repeats_nothing(kafka: Bro
     assert "Traceback" not in relay.errors
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.soak
 def test_a_relay_without_a_name_in_its_group_is_killed(kafka: Broker, tmp_path: Path) -> None:
     """KLI-49: the same with dynamic membership: the group waits until the dead member's session is over."""
     source, target = pair(kafka, "nameless", 3)
@@ -45,7 +45,7 @@ def test_a_relay_without_a_name_in_its_group_is_killed(kafka: Broker, tmp_path: 
     dynamic = ("-X", "group.instance.id=", "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=500")
     relay = RelayProcess(tmp_path, kafka.bootstrap, source, target, *names("nameless", source), *IN_FLIGHT, *dynamic)
     with relays(relay):
-        for _ in range(1):
+        for _ in range(5):
             relay.start()
             relay.wait_for_commits(moments.randint(1, 12))
             relay.kill()
@@ -54,7 +54,7 @@ def test_a_relay_without_a_name_in_its_group_is_killed(kafka: Broker, tmp_path: 
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
+@pytest.mark.parametrize("strategy", ["range", pytest.param("cooperative-sticky", marks=pytest.mark.soak)])
 def test_three_relays_of_which_one_comes_and_goes(kafka: Broker, tmp_path: Path, strategy: str) -> None:
     """KLI-49, 51: partitions move between relays over and over, by farewell and by SIGKILL; none is relayed twice."""
     source, target = pair(kafka, "three", PARTITIONS)
