@@ -102,11 +102,7 @@ class Reading:
             KafkaConsumerError: or the class that fits, where waiting would not help.
         """
         try:
-            found = self.consumer.fetch(most, 0.0)
-            if not found and wait > 0:
-                found = self.consumer.fetch(1, wait)
-                if found and most > 1:
-                    found += self.consumer.fetch(most - 1, 0.0)
+            return self.consumer.fetch(most, wait, gather=False)
         except KafkaConsumerRebalanceError as error:
             cause = error.__cause__
             if isinstance(cause, KafkaException):
@@ -116,7 +112,6 @@ class Reading:
             if error.code == "UNKNOWN_TOPIC_OR_PART":
                 raise KafkaConsumerFatalError(f"there is no topic {self.topic}", error.code) from None
             raise
-        return found
 
     def written(self, messages: Sequence[Any]) -> None:
         """They were written and flushed: their offsets may be committed."""
