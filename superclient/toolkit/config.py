@@ -5,11 +5,13 @@ goes into `additional_config`, by librdkafka's names or in snake_case; what is i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar, get_args
 
 from superclient import redact
 from superclient.toolkit import files
+
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 Config = TypeVar("Config", bound="_Config")
 
@@ -26,19 +28,19 @@ class _Config:
     additional_config: Mapping[str, Any] = field(default_factory=dict, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.bootstrap_servers, str):
-            _set(self, "bootstrap_servers", ",".join(self.bootstrap_servers))
-        if not str(self.bootstrap_servers).strip():
-            raise ValueError("bootstrap_servers is empty: it takes HOST:PORT,…")
         fields_by_name = {librdkafka: name for name, librdkafka in self.NAMES.items()}
         others: dict[str, Any] = {}
         for name, value in self.additional_config.items():
             dotted = files.dotted(name)
             if dotted in fields_by_name:
-                _set(self, fields_by_name[dotted], value)
+                _set(self, fields_by_name[dotted], _meant(type(self), fields_by_name[dotted], value))
             else:
                 others[dotted] = value
         _set(self, "additional_config", others)
+        _set(self, "bootstrap_servers", _servers(self.bootstrap_servers))
+        for one in fields(self):
+            if one.type is bool and not isinstance(getattr(self, one.name), bool):
+                raise ValueError(f"{one.name} is {getattr(self, one.name)!r}: it takes True or False")
 
     @classmethod
     def from_mapping(cls: type[Config], settings: Mapping[str, Any], **overrides: Any) -> Config:
@@ -64,6 +66,9 @@ class _Config:
         known = {name: _meant(cls, name, value) for name, value in known.items()}
         known.update(overrides)
         others.update(known.pop("additional_config", None) or {})
+        for one in fields(cls):
+            if one.default is MISSING and one.default_factory is MISSING and one.name not in known:
+                raise ValueError(f"{one.name} is missing")
         return cls(**known, additional_config=others)
 
     @classmethod
@@ -73,8 +78,10 @@ class _Config:
         Raises:
             ConfigFileError: the file named is absent, or one that is there is malformed.
         """
-        settings = files.with_servers(files.resolve_env_config(env, path), env)
-        return cls.from_mapping(files.for_role(settings, cls.ROLE), **overrides)
+        settings = files.for_role(files.resolve_env_config(env, path), cls.ROLE)
+        if "bootstrap_servers" not in overrides:
+            settings = files.with_servers(settings, env)
+        return cls.from_mapping(settings, **overrides)
 
     def to_library(self) -> dict[str, Any]:
         """librdkafka's settings."""
@@ -133,6 +140,8 @@ class ProducerConfig(_Config):
         if str(self.acks) not in ("all", "-1", "0", "1"):
             raise ValueError(f"acks is {self.acks!r}: it takes all, -1, 0 or 1")
         _at_least(self, "retries linger_ms", 0)
+        if self.compression_type is not None and self.compression_type not in CODECS:
+            raise ValueError(f"compression_type is {self.compression_type!r}: it takes {', '.join(CODECS)}")
         _at_least(self, "batch_size max_in_flight_requests_per_connection transaction_timeout_ms", 1)
         if self.transactional_id is not None and not self.transactional_id.strip():
             raise ValueError("transactional_id is empty")
@@ -243,6 +252,17 @@ def topic_list(topics: Iterable[str]) -> list[str]:
         if not isinstance(topic, str) or not topic:
             raise TypeError(f"topics has {topic!r}: it takes names")
     return list(topics)
+
+
+def _servers(servers: object) -> str:
+    """As librdkafka takes them, from a text or a list of texts."""
+    found = servers.split(",") if isinstance(servers, str) else servers
+    if not isinstance(found, Sequence) or not all(isinstance(one, str) for one in found):
+        raise TypeError(f"bootstrap_servers is {servers!r}: it takes HOST:PORT,… or a list of them")
+    found = [one.strip() for one in found if one.strip()]
+    if not found:
+        raise ValueError("bootstrap_servers is empty: it takes HOST:PORT,…")
+    return ",".join(found)
 
 
 def _meant(cls: type[_Config], name: str, value: Any) -> Any:

@@ -23,6 +23,16 @@ DEFAULT_PATH = "~/.kafka/config.json"
 DEFAULT_SERVERS = "localhost:9092"
 ROLES = ("producer", "consumer", "admin")
 
+# librdkafka's other names for what the configurations have as fields; else the two would be two settings.
+_ALIASES = {
+    "metadata.broker.list": "bootstrap.servers",
+    "request.required.acks": "acks",
+    "message.send.max.retries": "retries",
+    "queue.buffering.max.ms": "linger.ms",
+    "compression.codec": "compression.type",
+    "max.in.flight": "max.in.flight.requests.per.connection",
+}
+
 _log = logging.getLogger("superclient.toolkit")
 
 
@@ -40,8 +50,8 @@ def resolve_env_config(env: str | None = None, path: str | os.PathLike[str] | No
     default = _object(document, "default", path) if "default" in document else None
     if env is None:
         return dict(document if default is None else default)
-    if env == "default":
-        return dict(default or {})
+    if env == "default" and default is not None:
+        return dict(default)
     if env not in document or not isinstance(document[env], Mapping) or env in ROLES:
         named = ", ".join(environments(document)) or "none"
         _log.warning("%s has no environment %r (it has: %s)", _shown(path), env, named)
@@ -56,7 +66,7 @@ def resolve_env_config(env: str | None = None, path: str | os.PathLike[str] | No
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Both; a setting that both have is the one above, whichever way the two are spelt."""
-    names = {dotted(name) for name in above} - {dotted(name) for name in above if name in below}
+    names = {dotted(name) for name in above}
     return {**{name: value for name, value in below.items() if dotted(name) not in names}, **above}
 
 
@@ -67,7 +77,9 @@ def environments(document: Mapping[str, Any]) -> list[str]:
 
 def for_role(settings: Mapping[str, Any], role: str) -> dict[str, Any]:
     """The flat settings of "producer", "consumer" or "admin": its own section over the rest, without the others."""
-    flat = {name: value for name, value in settings.items() if name not in ROLES}
+    # What else is a mapping is an environment, of a file that has no default.
+    flat = {name: value for name, value in settings.items() if not isinstance(value, Mapping) or _is_mapping(name)}
+    flat = {name: value for name, value in flat.items() if name not in ROLES}
     own = settings.get(role)
     if own is not None and not isinstance(own, Mapping):
         raise ConfigFileError(f"section {role} is {type(own).__name__}: it takes an object")
@@ -76,7 +88,7 @@ def for_role(settings: Mapping[str, Any], role: str) -> dict[str, Any]:
 
 def with_servers(settings: Mapping[str, Any], env: str | None = None) -> dict[str, Any]:
     """The settings with bootstrap servers: localhost:9092 where they name none, said in a warning."""
-    if any(name.replace("_", ".") == "bootstrap.servers" for name in _all_names(settings)):
+    if any(dotted(name) == "bootstrap.servers" for name in _all_names(settings)):
         return dict(settings)
     where = "the configuration" if env is None else f"environment {env!r}"
     _log.warning("%s names no bootstrap servers: %s is used", where, DEFAULT_SERVERS)
@@ -85,7 +97,10 @@ def with_servers(settings: Mapping[str, Any], env: str | None = None) -> dict[st
 
 def dotted(name: str) -> str:
     """A setting by its one name: librdkafka's have dots, all but `log_level` and those that take a function."""
-    return name if name == "log_level" or name.endswith("_cb") or name.startswith("on_") else name.replace("_", ".")
+    if name == "log_level" or name.endswith("_cb") or name.startswith("on_"):
+        return name
+    name = name.replace("_", ".")
+    return _ALIASES.get(name, name)
 
 
 def read(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -94,7 +109,12 @@ def read(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     Raises:
         ConfigFileError: as `resolve_env_config`.
     """
-    file = Path(DEFAULT_PATH if path is None else path).expanduser()
+    file = Path(DEFAULT_PATH if path is None else path)
+    try:
+        file = file.expanduser()
+    except RuntimeError:  # nobody's home is known, as for a made-up user in a container
+        if path is None:
+            return {}
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -107,6 +127,8 @@ def read(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         raise ConfigFileError(f"{file} cannot be read: {error.strerror or error}") from None
     try:
         document = json.loads(text)
+    except RecursionError:
+        raise ConfigFileError(f"{file} is no JSON that can be read: it is nested too deeply") from None
     except ValueError as error:
         raise ConfigFileError(f"{file} is no JSON: {error}") from None
     if not isinstance(document, dict):
@@ -120,6 +142,10 @@ def _object(document: Mapping[str, Any], name: str, path: object) -> Mapping[str
     if not isinstance(found, Mapping):
         raise ConfigFileError(f"{_shown(path)}: {name!r} is {type(found).__name__}: it takes an object")
     return found
+
+
+def _is_mapping(name: str) -> bool:
+    return dotted(name) == "default.topic.config"  # the one setting of confluent-kafka's that is one
 
 
 def _one_spelling(settings: Mapping[str, Any]) -> dict[str, Any]:
