@@ -26,7 +26,7 @@ from superclient.errors import (
 )
 from superclient.toolkit import ConsumerConfig, KafkaConsumer, codes
 from superclient.toolkit.ends import at_end
-from superclient.toolkit.fetching import ends
+from superclient.toolkit.positions import ends
 from superclient.toolkit.records import topic_name
 
 BATCH = 1000  # records of one write
