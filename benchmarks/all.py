@@ -20,6 +20,7 @@ NAMES = (
     "retune",
     "chosen",
     "smart",
+    "producing",
     "consuming",
     "relay",
 )
