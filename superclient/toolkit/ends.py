@@ -1,4 +1,4 @@
-"""Whether a consumer has read its partitions to their end, as far as read_committed lets anybody read."""
+"""How many partitions a topic has, and whether a consumer has read them to their end, as far as read_committed goes."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,9 +6,25 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from superclient.errors import RelayError
 from superclient.toolkit.consumer import KafkaConsumer
 
 _TIMEOUT = 10.0  # seconds for one question
+
+
+def topic_partitions(client: Any, topic: str, timeout: float = 10.0) -> int:
+    """How many partitions a topic has.
+
+    Raises:
+        RelayError: it does not exist, may not be seen, or nobody answers.
+    """
+    try:
+        found = client.list_topics(topic, timeout=timeout).topics[topic]
+    except KafkaException as error:
+        raise RelayError(f"topic {topic}: {error.args[0].str()}", str(error.args[0].name())) from error
+    if found.error is not None:
+        raise RelayError(f"topic {topic}: {found.error.str()}", str(found.error.name()))
+    return len(found.partitions)
 
 
 def at_end(consumer: KafkaConsumer, topic: str, places: Mapping[int, int | None], stopped: Callable[[], bool]) -> bool:

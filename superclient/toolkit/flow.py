@@ -13,11 +13,11 @@ from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from superclient.errors import KafkaConsumerRetriableError, RelayError, ToolkitError
+from superclient.errors import KafkaConsumerRetriableError, ToolkitError
 from superclient.toolkit import metrics
 from superclient.toolkit.carrier import Broken, Item, Producing
 from superclient.toolkit.consumer import KafkaConsumer
-from superclient.toolkit.ends import at_end
+from superclient.toolkit.ends import at_end, topic_partitions
 from superclient.toolkit.forwarding import Target
 from superclient.toolkit.lanes import Claim, Lane, Ways
 from superclient.toolkit.results import RelayResult
@@ -27,6 +27,7 @@ _PATIENCE = 1.0  # seconds to wait for a lane that is full before its partitions
 _LOOK = 0.25  # seconds between two looks at the ends of the partitions
 _REVOKE_TIMEOUT = 30.0  # seconds that others of the group wait for a commit that is on its way
 _LAST_WORDS = 5.0  # seconds for the lanes to end after one of them failed
+_LAST_RECORDS = 100  # of a lane's buffer that are still relayed once the relay is stopped
 _CHUNK_BYTES = 8_000_000  # records fetched at once, by the size of those before
 _LANE_BYTES = 32_000_000
 
@@ -122,10 +123,19 @@ class Flow:
                 claim.valid = False
                 claim.lane.claims -= 1
             for lane in {claim.lane for claim in gone}:
-                lane.keep(lambda item: item[0].valid)
+                lane.keep_valid()
             self._changed.notify_all()
             if not lost:  # else somebody has them already, and the coordinator refuses us
-                self._changed.wait_for(lambda: not any(lane.inside & gone for lane in self._lanes), _REVOKE_TIMEOUT)
+                self._wait_for_transactions(gone)
+
+    def _wait_for_transactions(self, gone: set[Claim]) -> None:
+        """Until none is open that has records of these partitions, or the group has waited long enough for us.
+
+        Whatever is open then is harmless: the next owner's offsets are held back until the brokers know its end.
+        """
+        deadline = time.monotonic() + _REVOKE_TIMEOUT
+        while any(lane.inside & gone and not lane.stuck for lane in self._lanes) and time.monotonic() < deadline:
+            self._changed.wait(SLICE)
 
     # --- the pump
 
@@ -222,8 +232,8 @@ class Flow:
         with self._changed:
             for lane in self._lanes:
                 lane.draining = True
-                if forget:
-                    lane.keep(lambda item: False)
+                # A few batches: the rest is as safe at the brokers, and whoever stops a relay waits for it.
+                lane.keep_first(0 if forget else max(_LAST_RECORDS, 4 * self._ways.batch_size))
             self._changed.notify_all()
         while self._running() and time.monotonic() < deadline:
             self._serve()
@@ -231,11 +241,15 @@ class Flow:
             with self._changed:
                 for lane in self._lanes:
                     lane.ending = True
-                    lane.keep(lambda item: False)
+                    lane.keep_first(0)
                 self._changed.notify_all()
             # A lane inside a call to the brokers notices it within half a second, or, over offsets, when it returns.
             with self._changed:
                 self._changed.wait_for(lambda: not self._running(), 1.0)
+        with self._changed:
+            for lane in self._lanes:
+                if not lane.done and lane.thread.is_alive():
+                    lane.abandon()
 
     def _look_after_lanes(self) -> None:
         with self._changed:
@@ -288,21 +302,6 @@ class Flow:
     def _failed(self, error: BaseException) -> None:
         with self._changed:
             self._failure = self._failure or error
-
-
-def topic_partitions(client: Any, topic: str, timeout: float = 10.0) -> int:
-    """How many partitions a topic has.
-
-    Raises:
-        RelayError: it does not exist, may not be seen, or nobody answers.
-    """
-    try:
-        found = client.list_topics(topic, timeout=timeout).topics[topic]
-    except KafkaException as error:
-        raise RelayError(f"topic {topic}: {error.args[0].str()}", str(error.args[0].name())) from error
-    if found.error is not None:
-        raise RelayError(f"topic {topic}: {found.error.str()}", str(found.error.name()))
-    return len(found.partitions)
 
 
 def _offsets(batch: Sequence[Item]) -> dict[str, object]:

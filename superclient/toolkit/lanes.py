@@ -7,8 +7,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -99,9 +100,16 @@ class Lane:
         self.bytes += len(message)
         claim.next = message.offset() + 1
 
-    def keep(self, wanted: Callable[[Item], bool]) -> None:
-        """Drop the records that are not wanted; `changed` is held."""
-        self.buffer = deque(item for item in self.buffer if wanted(item))
+    def keep_valid(self) -> None:
+        """Drop the records of partitions that are no longer ours; `changed` is held."""
+        self._keep(item for item in self.buffer if item[0].valid)
+
+    def keep_first(self, most: int) -> None:
+        """Drop the records behind so many; `changed` is held."""
+        self._keep(islice(self.buffer, most))
+
+    def _keep(self, items: Iterable[Item]) -> None:
+        self.buffer = deque(items)
         self.bytes = sum(len(message) for _, message in self.buffer)
 
     def _run(self) -> None:

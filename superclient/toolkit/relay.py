@@ -27,7 +27,8 @@ from superclient.errors import RelayError
 from superclient.toolkit import events
 from superclient.toolkit.carrier import Broken
 from superclient.toolkit.consumer import KafkaConsumer
-from superclient.toolkit.flow import SLICE, Flow, topic_partitions
+from superclient.toolkit.ends import topic_partitions
+from superclient.toolkit.flow import SLICE, Flow
 from superclient.toolkit.forwarding import DROP, KEEP, RelayRecord, Target, Transform
 from superclient.toolkit.producer import KafkaProducer
 from superclient.toolkit.results import RelayResult
@@ -186,6 +187,8 @@ class ExactlyOnceRelay:
                 # With new producers, and partitions read from where the brokers say: they know what was committed.
                 own = True
                 self._tell("relay_producer_renewed", {"reason": str(error)})
+                if self._stopped is not None:
+                    return flow.result
                 if flow.result.batches > before:
                     waits, before = _backoff.delays(0.1, 5.0), flow.result.batches
             finally:

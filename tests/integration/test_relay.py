@@ -95,6 +95,11 @@ def relay(bootstrap: str, source: str, target: str, start: bool = False, **optio
         running.producer.close()
 
 
+def arrived(kafka: Broker, target: str, count: int) -> bool:
+    """Of a relay that met with faults its own account may be short: of a commit whose answer it never got."""
+    return len(kafka.records(target)) >= count
+
+
 def same(kafka: Broker, source: str, target: str) -> bool:
     return differences(kafka.records(source), kafka.records(target)) == []
 
@@ -476,7 +481,7 @@ def test_a_broker_that_is_away_is_waited_for(fresh_kafka: Broker) -> None:
         fresh_kafka.pause()
         running.thread.join(2)
         fresh_kafka.resume()
-        wait_for(lambda: running.committed() == 2500 or running.error, "everything is relayed", 90)
+        wait_for(lambda: arrived(fresh_kafka, target, 2500) or running.error, "everything is relayed", 90)
         assert running.error is None
     assert same(fresh_kafka, source, target)
 
@@ -496,10 +501,10 @@ def test_connections_that_break_at_any_moment(
     with relay(proxy.bootstrap, source, target, start=True, max_in_flight=4) as running:
         for _ in range(5):
             seen = running.committed() + moments.randint(25, 200)
-            wait_for(lambda seen=seen: running.committed() >= min(seen, 3000) or running.error, "it goes on", 90)
+            wait_for(lambda seen=seen: running.committed() >= min(seen, 2500) or running.error, "it goes on", 90)
             running.thread.join(moments.uniform(0, 0.05))
             proxy.cut()
-        wait_for(lambda: running.committed() == 3000 or running.error, "everything is relayed", 90)
+        wait_for(lambda: arrived(broker, target, 3000) or running.error, "everything is relayed", 90)
         assert running.error is None
     assert same(broker, source, target)
 
