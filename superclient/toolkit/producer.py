@@ -31,6 +31,7 @@ from superclient.toolkit.transaction import Transactions
 
 __all__ = ["FATAL_ERROR_CODES", "FENCING_ERROR_CODES", "RETRIABLE_ERROR_CODES", "KafkaProducer"]
 
+_NOT_TAKEN = (BufferError, KafkaException, TypeError, ValueError)  # by the library, which has kept nothing of it
 _log = logging.getLogger("superclient.toolkit")
 
 
@@ -63,7 +64,7 @@ class KafkaProducer:
         self._circuit = retry.Circuit()
         self._landings = Landings(outcome, self._unwaited)
         self._landing: Landing | None = None  # the last one
-        self._poller = Poller(self._sender.serve, "superclient-toolkit-producer")
+        self._poller = Poller(self._sender.serve, self._landings.settle, "superclient-toolkit-producer")
         self._worker = Worker("superclient-toolkit-calls")
         self._dropped = weakref.finalize(self, _end, self._sender, self._poller, self._worker)
         self._closing = threading.Lock()
@@ -103,10 +104,17 @@ class KafkaProducer:
             receipts = Receipts(1, self._sender.failures)
             refused = self._sender.put(partial(receipts.take, 0), (topic, value, key, partition, headers, timestamp))
             return refused or self._sender.wait(receipts)[0]
-        refused = self._sender.put(self._unwaited, (topic, value, key, partition, headers, timestamp))
         self._count += 1
         if not self._count % SERVE_EVERY:
             self._sender.serve(0)
+        if partition is None and headers is None and timestamp is None:
+            try:  # the shortest way; what it does not take, the other one explains
+                self.client.produce(topic, value, key, -1, self._unwaited)
+            except _NOT_TAKEN:
+                pass
+            else:
+                return queued
+        refused = self._sender.put(self._unwaited, (topic, value, key, partition, headers, timestamp))
         return refused or queued
 
     async def aproduce(
@@ -124,13 +132,20 @@ class KafkaProducer:
         Who is cancelled while he waits for room has sent nothing; later, the record goes on its way.
         """
         landing, queued = self._here(), self._queued[topic]
-        waiter = landing.loop.create_future() if flush else None
-        report = self._unwaited if waiter is None else landing.report(waiter)
-        try:
-            refused = self._offer(landing, report, (topic, value, key, partition, headers, timestamp))
-        except BufferError:
-            refused = await self._aput(landing, report, (topic, value, key, partition, headers, timestamp))
-        return refused or (queued if waiter is None else await waiter)
+        if not flush:
+            record = topic, value, key, partition, headers, timestamp
+            return await self._aput(landing, self._unwaited, record) or queued
+        waiter: asyncio.Future[ProduceResult] = landing.loop.create_future()
+        report = landing.report(waiter)
+        if partition is None and headers is None and timestamp is None and not landing.waiting:
+            try:
+                self.client.produce(topic, value, key, -1, report)
+            except _NOT_TAKEN:
+                pass
+            else:
+                return await waiter
+        refused = await self._aput(landing, report, (topic, value, key, partition, headers, timestamp))
+        return refused or await waiter
 
     def produce_batch(
         self, topic: str, records: Iterable[Record], partition: int | None = None, flush: bool = True

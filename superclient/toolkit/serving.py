@@ -19,6 +19,7 @@ Report = Callable[[Any, Any], Any]  # of the library's error, or None, and its m
 
 TICK = 0.1  # seconds of one call that waits for callbacks
 AT_ONCE = 500  # results that are handed out before the loop may do something else
+SETTLE = 0.05  # seconds
 ROOM = 0.005  # seconds after which a full queue is tried again
 _log = logging.getLogger("superclient.toolkit")
 
@@ -26,9 +27,9 @@ _log = logging.getLogger("superclient.toolkit")
 class Poller:
     """Serves a client's callbacks on a thread of its own, from the first `start` until `end`."""
 
-    def __init__(self, poll: Callable[[float], object], name: str) -> None:
+    def __init__(self, poll: Callable[[float], object], settle: Callable[[], object], name: str) -> None:
         self._poll: Callable[[float], object] | None = poll
-        self._name = name
+        self._settle, self._name = settle, name
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self.ended = False
@@ -54,6 +55,7 @@ class Poller:
         while not self.ended:
             try:
                 poll(TICK)
+                self._settle()
             except Exception:  # of a callback in the configuration: there is nobody else to hear of it
                 _log.exception("a callback of the client's failed")
 
@@ -108,6 +110,7 @@ class Landing:
         self._make, self._unwanted = make, unwanted
         self._reports: deque[tuple[asyncio.Future[Any], Any, Any]] = deque()
         self._called = False
+        self._handed_out = threading.Event()
         self._line = asyncio.Lock()
         self._taken = self._taking()
 
@@ -127,6 +130,7 @@ class Landing:
 
     def _call(self) -> None:
         self._called = True
+        self._handed_out.clear()
         if not self.across(self._hand_out):
             self._called = False
             while self._reports:
@@ -143,6 +147,7 @@ class Landing:
 
     def _hand_out(self) -> None:
         self._called = False  # before the look: what comes after it calls again
+        self._handed_out.set()
         make, reports = self._make, self._reports
         for _ in range(min(AT_ONCE, len(reports))):
             future, error, message = reports.popleft()
@@ -153,6 +158,11 @@ class Landing:
         if reports and not self._called:
             self._called = True
             self.loop.call_soon(self._hand_out)
+
+    def settle(self) -> None:
+        """Wait a moment for a loop that is busy: to take the interpreter from it again and again would delay both."""
+        if self._called:
+            self._handed_out.wait(SETTLE)
 
     async def room(self, accepted: Callable[[], T]) -> T:
         """What the call answers once it finds room, after everything that waited before; until then BufferError."""
@@ -183,3 +193,8 @@ class Landings:
                 self._known.pop(other, None)
             landing = self._known.setdefault(loop, self._new(loop))
         return landing
+
+    def settle(self) -> None:
+        """See Landing.settle."""
+        for landing in list(self._known.values()):
+            landing.settle()

@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"reconnect.backoff.max.ms": 200, "retry.backoff.max.ms": 200, "log_level": 0}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def producer(kafka: Broker) -> Any:
     with KafkaProducer(ProducerConfig(kafka.bootstrap)) as made:
         yield made
@@ -424,10 +424,16 @@ def test_a_million_queued_records_leave_nothing_behind(producer: KafkaProducer, 
 
 
 INTERRUPTED = """
-import sys
+import sys, threading, time
 from superclient.toolkit import KafkaProducer, ProducerConfig
 producer = KafkaProducer(ProducerConfig(sys.argv[1], additional_config={"log_level": 0}))
-print("waiting", flush=True)
+
+def tell():
+    while not len(producer.client):
+        time.sleep(0.01)
+    print("waiting", flush=True)
+
+threading.Thread(target=tell, daemon=True).start()
 try:
     producer.produce("orders", b"x")
 except KeyboardInterrupt:
@@ -447,7 +453,6 @@ def test_ctrl_c_ends_the_waiting_and_the_record_is_accounted_for() -> None:
         with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "waiting\n"
-            time.sleep(0.5)  # into the call
             process.send_signal(signal.SIGINT)
             assert process.communicate(timeout=30)[0].split() == ["interrupted", "KafkaProducerError"]
             assert process.returncode == 0

@@ -59,7 +59,7 @@ def transactional(bootstrap: str, **fields: Any) -> KafkaProducer:
     return KafkaProducer(ProducerConfig(bootstrap, additional_config={"log_level": 0}, **fields))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def producer(kafka: Broker) -> Iterator[KafkaProducer]:
     with transactional(kafka.bootstrap) as made:
         yield made
@@ -76,18 +76,19 @@ def events(caplog: pytest.LogCaptureFixture) -> Any:
     return found
 
 
-def test_a_transaction_commits(producer: KafkaProducer, kafka: Broker, topic: str, events: Any) -> None:
+def test_a_transaction_commits(kafka: Broker, topic: str, events: Any) -> None:
     """KLI-10, KLI-11, KLI-13, KLI-44, KLI-45: lazily initialised; each step has its result, its event and its count."""
     before = metrics.snapshot()
-    assert not producer.in_transaction
-    assert events() == []
-    with producer.transaction() as transaction:
-        assert producer.in_transaction
-        assert transaction.id == producer.config.transactional_id
-        assert (transaction.result.operation, transaction.result.success) == ("begin", True)
-        assert producer.produce(topic, b"one").delivered
-        assert producer.produce(topic, b"two", flush=False).status == "queued"
-    assert not producer.in_transaction
+    with transactional(kafka.bootstrap) as producer:
+        assert not producer.in_transaction
+        assert events() == []
+        with producer.transaction() as transaction:
+            assert producer.in_transaction
+            assert transaction.id == producer.config.transactional_id
+            assert (transaction.result.operation, transaction.result.success) == ("begin", True)
+            assert producer.produce(topic, b"one").delivered
+            assert producer.produce(topic, b"two", flush=False).status == "queued"
+        assert not producer.in_transaction
     result = transaction.result
     assert (result.transaction_id, result.success, result.operation, result.error) == (
         transaction.id,
@@ -329,7 +330,9 @@ def test_a_cancelled_block_aborts(producer: KafkaProducer, kafka: Broker, topic:
     assert seen(kafka, topic, "read_uncommitted") == [b"cancelled"]
 
 
-def test_a_cancelled_commit_is_seen_through(producer: KafkaProducer, kafka: Broker, topic: str) -> None:
+def test_a_cancelled_commit_is_seen_through(
+    producer: KafkaProducer, kafka: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """KLI-11: it is cancelled as often as one likes while it commits; the outcome is there before it leaves."""
     assert producer.transactions is not None
     entered, go = threading.Event(), threading.Event()
@@ -340,7 +343,7 @@ def test_a_cancelled_commit_is_seen_through(producer: KafkaProducer, kafka: Brok
         assert go.wait(30)
         return commit()
 
-    producer.transactions.commit = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(producer.transactions, "commit", slow)
 
     async def work() -> None:
         async with producer.atransaction():
@@ -405,7 +408,9 @@ def test_ctrl_c_aborts(kafka: Broker, topic: str) -> None:
     assert seen(kafka, topic, "read_committed") == []
 
 
-def test_an_interrupted_commit_is_seen_through(producer: KafkaProducer, kafka: Broker, topic: str) -> None:
+def test_an_interrupted_commit_is_seen_through(
+    producer: KafkaProducer, kafka: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """KLI-11: a Ctrl-C while it commits: first the outcome, then the exception."""
     assert producer.transactions is not None
     commit, calls = producer.transactions.commit, []
@@ -416,7 +421,7 @@ def test_an_interrupted_commit_is_seen_through(producer: KafkaProducer, kafka: B
             raise KeyboardInterrupt
         return commit()
 
-    producer.transactions.commit = interrupted  # type: ignore[method-assign]
+    monkeypatch.setattr(producer.transactions, "commit", interrupted)
     with pytest.raises(KeyboardInterrupt), producer.transaction():
         producer.produce(topic, b"decided")
     assert not producer.in_transaction
