@@ -75,7 +75,7 @@ def _reading_options(wait: float, about_wait: str, default_group: str) -> Callab
                      help="begin at the offset in this partition alone; the others go on where the group is"),
         click.option("-p", "--partition", type=click.IntRange(0, 2**31 - 1), metavar="N",
                      help="read this partition and no other, without joining the group"),
-        click.option("-e", "--exit-at-end", is_flag=True, help="end when all that was there has been read"),
+        click.option("--exit-at-end", is_flag=True, help="end when all that was there has been read"),
         click.option("--format", "template", metavar="FORMAT",
                      help=rf"how a record is written: {_FIELDS}, \n \t \0 \xNN, {{{{ for a brace; nothing is added"),
     ]  # fmt: skip
@@ -88,10 +88,10 @@ def _reading_options(wait: float, about_wait: str, default_group: str) -> Callab
     return decorate
 
 
-_OUTPUT_HELP = """
-
-    To a pipe or a file each value goes with a newline; --json gives a line of JSON for each record, --format what you
-    like. Bytes stay as they are. Offsets are committed for what was written, and for nothing else."""
+_OUTPUT_HELP = (
+    "\n\nTo a pipe or a file each value goes with a newline; --json gives a line of JSON for each record, --format "
+    "what you like. Bytes stay as they are. Offsets are committed for what was written, and for nothing else."
+)
 
 
 @group.command(
@@ -119,7 +119,7 @@ def poll(session: Session, /, topic: str, count: int, timeout: float, template: 
     "batch",
     examples=[
         "superclient consume batch orders --count 100",
-        "superclient consume batch orders --count 1000 -o beginning -e --group one-off --json > orders.ndjson",
+        "superclient consume batch orders --count 1000 -o beginning --exit-at-end --json > orders.ndjson",
     ],
     help="Read so many records, or what comes of them within the time-out.\n\nThe status is 0 also for fewer; stderr "
     "says so." + _OUTPUT_HELP,
@@ -140,7 +140,7 @@ def batch(session: Session, /, topic: str, count: int, timeout: float, template:
     examples=[
         "superclient consume stream orders",
         r"superclient consume stream orders -o end --format '{partition}:{offset} {key} {value}\n'",
-        "superclient consume stream orders -o beginning -e --group one-off | wc -l",
+        "superclient consume stream orders -o beginning --exit-at-end --group one-off | wc -l",
         "superclient consume stream orders --json -f 'key:^42$'",
     ],
     help='Read for ever.\n\nOn Ctrl-C or SIGTERM it says {"event": "shutdown_requested"}, writes what it has in hand, '

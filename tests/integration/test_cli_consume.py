@@ -93,7 +93,7 @@ def test_batch(kafka, orders, group):
     first = consume(kafka, "batch", orders, "--count", "12", "--group", group, "--json")
     records = [json.loads(line) for line in first.stdout.splitlines()]
     assert len(records) == 12
-    rest = consume(kafka, "batch", orders, "--count", "12", "--group", group, "--json", "-e")
+    rest = consume(kafka, "batch", orders, "--count", "12", "--group", group, "--json", "--exit-at-end")
     records += [json.loads(line) for line in rest.stdout.splitlines()]
     assert (rest.returncode, rest.stderr) == (0, "")
     assert sorted(int(record["value"]) for record in records) == [*range(10), *range(100, 105)]
@@ -114,7 +114,7 @@ def test_a_format(kafka, orders, group):
 def test_a_filter_and_an_output_file(kafka, orders, group, tmp_path):
     """KLI-29, KLI-31: the lines that match go to the file; -o takes it where it is no offset."""
     file = tmp_path / "out.txt"
-    words = ["stream", orders, "--group", group, "-e", "-o", "beginning", "-o", str(file), "-f", "^10[13]$"]
+    words = ["stream", orders, "--group", group, "--exit-at-end", "-o", "beginning", "-o", str(file), "-f", "^10[13]$"]
     done = consume(kafka, *words)
     assert (done.returncode, done.stdout) == (0, "")
     assert file.read_text() == "101\n103\n"
@@ -152,7 +152,7 @@ PLACES = [
 def test_where_it_begins(kafka, orders, group, where, numbers):
     """KLI-37, issue item 3: offsets, counts from the end and times; -e ends where everything was read. Past the end
     is the end, not the beginning."""
-    done = consume(kafka, "stream", orders, "--group", group, "-e", *where)
+    done = consume(kafka, "stream", orders, "--group", group, "--exit-at-end", *where)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(map(int, done.stdout.split())) == sorted(numbers)
 
@@ -190,7 +190,7 @@ def test_isolation(kafka, topic, group):
         producer.produce(topic, value)
         producer.flush(30)
         end(30)
-    words = ["batch", topic, "-e", "-o", "beginning"]
+    words = ["batch", topic, "--exit-at-end", "-o", "beginning"]
     default = consume(kafka, *words, "--group", f"{group}-1")
     everything = consume(kafka, *words, "--group", f"{group}-2", "--isolation", "read_uncommitted")
     assert (default.stdout, everything.stdout) == ("seen\n", "seen\naborted\n")
