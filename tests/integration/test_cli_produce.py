@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import Consumer
 
+from superclient.toolkit import KafkaProducer
 from tests.environments import clean_environment
 from tests.faults import refused_port
 from tests.integration.cli import document, full_python, inside
@@ -205,17 +206,62 @@ def test_a_transaction_that_fails_leaves_the_earlier_ones(kafka, topic):
     assert committed(kafka, topic) == [b"%d" % number for number in range(6)]
 
 
-def test_ctrl_c_lets_a_transaction_finish(kafka, topic):
-    """KLI-15: SIGINT in the middle of a transaction of records that are all there: it is committed."""
-    # A queue of 100 records that lingers: the transaction takes seconds, so that the signal comes in the middle of it.
-    slowly = ["-X", "queue.buffering.max.messages=100", "-X", "linger.ms=100"]
-    words = ["transaction", topic, "--count", "2000", "-v", "x", "-b", kafka.bootstrap]
-    with running("produce", *words, *slowly) as process:
-        wait_for(lambda: kafka.end_offsets(topic)[0] > 0, "the first records")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0, process.stderr.read()
-        assert json.loads(process.stdout.read())["delivered"] == 2000
-    assert len(committed(kafka, topic)) == 2000
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_a_transaction_finish(kafka, topic, number, monkeypatch):
+    """KLI-15: a signal in the middle of a transaction of records that are all there: it is committed, status 0."""
+    produce, calls = KafkaProducer.produce, []
+
+    def produce_and_signal(producer, *record):
+        calls.append(1)
+        if len(calls) == 500:
+            assert producer.in_transaction
+            signal.raise_signal(number)
+        return produce(producer, *record)
+
+    monkeypatch.setattr(KafkaProducer, "produce", produce_and_signal)
+    done = inside("produce", "transaction", topic, "--count", "1000", "-v", "x", "-b", kafka.bootstrap)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert document(done)["delivered"] == 1000
+    assert len(committed(kafka, topic)) == 1000
+
+
+def test_a_second_signal_aborts(kafka, topic, monkeypatch):
+    """KLI-15: whoever presses Ctrl-C twice means it: nothing of the transaction is seen, status 130, one line."""
+    produce, calls = KafkaProducer.produce, []
+
+    def produce_and_signal(producer, *record):
+        calls.append(1)
+        if len(calls) in (300, 500):
+            signal.raise_signal(signal.SIGINT)
+        return produce(producer, *record)
+
+    monkeypatch.setattr(KafkaProducer, "produce", produce_and_signal)
+    done = inside("produce", "transaction", topic, "--count", "1000", "-v", "x", "-b", kafka.bootstrap)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "superclient produce transaction: interrupted; 0 of 499 records were committed\n"
+    assert committed(kafka, topic) == []
+
+
+def test_a_signal_between_batches_of_a_file(kafka, topic, tmp_path, monkeypatch):
+    """KLI-14, KLI-15: with a transaction for each batch the current one is committed, and none is begun after it."""
+    file = tmp_path / "many.json"
+    file.write_text(json.dumps([{"number": number} for number in range(100)]))
+    produce, calls = KafkaProducer.produce, []
+
+    def produce_and_signal(producer, *record):
+        calls.append(1)
+        if len(calls) == 25:
+            signal.raise_signal(signal.SIGINT)
+        return produce(producer, *record)
+
+    monkeypatch.setattr(KafkaProducer, "produce", produce_and_signal)
+    words = ["from-file", topic, str(file), "--transactional-id", f"tx-{topic}", "--batch-size", "10"]
+    done = inside("produce", *words, "-b", kafka.bootstrap)
+    assert done.returncode == 130
+    seen = committed(kafka, topic)
+    assert (len(seen), document(done)["delivered"]) == (len(calls), len(calls))
+    assert seen == [b'{"number":%d}' % number for number in range(len(seen))]
+    assert 25 <= len(seen) < 100
 
 
 @pytest.mark.parametrize(("options", "seen"), [(["-c", "2"], 5), ([], 0)])
