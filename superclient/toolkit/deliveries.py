@@ -82,8 +82,8 @@ class Failures:
 class Receipts:
     """The results of records that somebody waits for, in the order in which they were produced.
 
-    `when_done` is called once, on the thread that brings the last one. Who gives up waiting calls `abandon`: what fails
-    is remembered with the rest.
+    `when_done` is called once, on the thread that brings the last one. For a `with` block: where something interrupts
+    it, whatever fails is remembered with the failures.
     """
 
     def __init__(self, number: int, failures: Failures, when_done: Callable[[], object] | None = None) -> None:
@@ -94,10 +94,9 @@ class Receipts:
         if number:
             self._done.acquire()
         self._when_done = when_done
-        self.take = self._taking()
-        """Called with the place of one of them, and the library's report."""
 
-    def _taking(self) -> Taking:
+    def taking(self) -> Taking:
+        """What is called with the place of one of them, and the library's report."""
         results, landed, number, put, all_done = self.results, self._landed, self._number, self.put, self._all_done
 
         def arrived(index: int, error: KafkaError | None, message: Any) -> None:
@@ -134,8 +133,14 @@ class Receipts:
         if self._done.acquire(timeout=timeout):
             self._done.release()
 
-    def abandon(self) -> None:
-        """Nobody waits for them any more."""
+    def __enter__(self) -> "Receipts":
+        """Itself, for whoever produces the records and waits for them."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Where something was raised nobody has seen the results, nor will see those to come."""
+        if kind is None:
+            return
         with self._failing:
             self._abandoned = True
             for result in self.results:

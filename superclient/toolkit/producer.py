@@ -101,9 +101,10 @@ class KafkaProducer:
         """
         queued = self._queued[topic]
         if flush:
-            receipts = Receipts(1, self._sender.failures)
-            refused = self._sender.put(partial(receipts.take, 0), (topic, value, key, partition, headers, timestamp))
-            return refused or self._sender.wait(receipts)[0]
+            with Receipts(1, self._sender.failures) as receipts:
+                report = partial(receipts.taking(), 0)
+                refused = self._sender.put(report, (topic, value, key, partition, headers, timestamp))
+                return refused or self._sender.wait(receipts)[0]
         self._count += 1
         if not self._count % SERVE_EVERY:
             self._sender.serve(0)
@@ -164,14 +165,10 @@ class KafkaProducer:
             for place, refused in self._sender.put_all(topic, found, partition, None):
                 results[place] = refused
             return results
-        receipts = Receipts(len(found), self._sender.failures)
-        try:
-            for place, refused in self._sender.put_all(topic, found, partition, receipts.take):
+        with Receipts(len(found), self._sender.failures) as receipts:
+            for place, refused in self._sender.put_all(topic, found, partition, receipts.taking()):
                 receipts.put(place, refused)
-        except BaseException:
-            receipts.abandon()
-            raise
-        return self._sender.wait(receipts)
+            return self._sender.wait(receipts)
 
     async def aproduce_batch(
         self, topic: str, records: Iterable[Record], partition: int | None = None, flush: bool = True
@@ -180,11 +177,11 @@ class KafkaProducer:
         found = checked(topic, records, partition)
         landing, queued = self._here(), self._queued[topic]
         arrived = asyncio.Event()
-        receipts = Receipts(len(found), self._sender.failures, lambda: landing.across(arrived.set))
         results = [queued] * len(found)
-        try:
+        with Receipts(len(found), self._sender.failures, lambda: landing.across(arrived.set)) as receipts:
+            take = receipts.taking()
             for place, record in enumerate(found):
-                report = partial(receipts.take, place) if flush else self._unwaited
+                report = partial(take, place) if flush else self._unwaited
                 whole = (topic, record, None, partition, None, None) if isinstance(record, bytes) else record
                 refused = await self._aput(landing, report, whole)
                 if refused:
@@ -196,10 +193,7 @@ class KafkaProducer:
                 return results
             if found:
                 await arrived.wait()
-        except BaseException:
-            receipts.abandon()
-            raise
-        return receipts.results
+            return receipts.results
 
     def _offer(self, landing: Landing, report: Report, record: Fields) -> ProduceResult | None:
         if landing.waiting:

@@ -111,26 +111,19 @@ class Sender:
                 self.serve(0)
 
     def wait(self, receipts: Receipts) -> list[ProduceResult]:
-        """The results, once they are all there, without waiting for linger.ms; one thread of many serves the reports.
-
-        Where something interrupts it, whatever fails from then on is remembered with the failures.
-        """
+        """The results, once they are all there, without waiting for linger.ms; one thread of many serves the reports."""
         slice_ = _FIRST
-        try:
-            while not receipts.done:
-                if self._serving.acquire(blocking=False):
-                    try:
-                        self._flush(slice_)
-                    finally:
-                        self._serving.release()
-                else:
-                    receipts.wait(slice_)
-                    if not receipts.done:
-                        self.serve(0)  # in a callback that the one who serves is in, nobody else would
-                slice_ = min(_LONGEST, slice_ * 1.25)
-        except BaseException:
-            receipts.abandon()
-            raise
+        while not receipts.done:
+            if self._serving.acquire(blocking=False):
+                try:
+                    self._flush(slice_)
+                finally:
+                    self._serving.release()
+            else:
+                receipts.wait(slice_)
+                if not receipts.done:
+                    self.serve(0)  # in a callback that the one who serves is in, nobody else would
+            slice_ = min(_LONGEST, slice_ * 1.25)
         return receipts.results
 
     def flush(self, timeout: float | None = None, stop: Callable[[], bool] = bool) -> int:

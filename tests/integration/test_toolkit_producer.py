@@ -429,7 +429,8 @@ from superclient.toolkit import KafkaProducer, ProducerConfig
 producer = KafkaProducer(ProducerConfig(sys.argv[1], additional_config={"log_level": 0}))
 
 def tell():
-    while not len(producer.client):
+    main = threading.main_thread().ident
+    while not sys._current_frames()[main].f_code.co_filename.endswith(("sending.py", "deliveries.py")):
         time.sleep(0.01)
     print("waiting", flush=True)
 
