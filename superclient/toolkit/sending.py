@@ -111,7 +111,7 @@ class Sender:
                 self.serve(0)
 
     def wait(self, receipts: Receipts) -> list[ProduceResult]:
-        """The results, once they are all there, without waiting for linger.ms; one thread of many serves the reports."""
+        """The results, once all are there, without waiting for linger.ms; one thread of many serves the reports."""
         slice_ = _FIRST
         while not receipts.done:
             if self._serving.acquire(blocking=False):
