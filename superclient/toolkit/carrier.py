@@ -136,6 +136,8 @@ class Carrier:
             self._transactions.send_offsets(_offsets(batch), metadata, _OFFSETS_TIMEOUT)
         finally:
             self.sending_since = None
+        if self.ending():
+            raise Stale("the relay ends")
         while (committed := self._transactions.commit()).error is not None:
             if not may_go_on(committed.error):
                 raise committed.error

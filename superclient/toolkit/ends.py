@@ -1,7 +1,7 @@
 """How many partitions a topic has, and whether a consumer has read them to their end, as far as read_committed goes."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from superclient.errors import RelayError
 from superclient.toolkit.consumer import KafkaConsumer
 
-_TIMEOUT = 10.0  # seconds for one question
+_TIMEOUT = 4.0  # seconds for one question, in which no rebalance is served
 
 
 def topic_partitions(client: Any, topic: str, timeout: float = 10.0) -> int:
@@ -25,6 +25,18 @@ def topic_partitions(client: Any, topic: str, timeout: float = 10.0) -> int:
     if found.error is not None:
         raise RelayError(f"topic {topic}: {found.error.str()}", str(found.error.name()))
     return len(found.partitions)
+
+
+def start_offsets(consumer: KafkaConsumer, topic: str, partitions: Sequence[int]) -> dict[int, int] | None:
+    """Where a group goes on in each of these partitions; None where the brokers cannot say yet."""
+    try:
+        found = {place.partition: place.offset for place in _places(consumer, topic, dict.fromkeys(partitions))}
+        for number in set(partitions) - found.keys():  # of a group that begins at the end, and has committed nothing
+            place = TopicPartition(topic, number)
+            found[number] = consumer.client.get_watermark_offsets(place, timeout=_TIMEOUT)[1]
+    except KafkaException:
+        return None
+    return found
 
 
 def at_end(consumer: KafkaConsumer, topic: str, places: Mapping[int, int | None], stopped: Callable[[], bool]) -> bool:

@@ -3,7 +3,7 @@
 It never waits for a lane, so that the group hears of us, rebalances are served and a signal is noticed while a broker
 is away. A lane that has enough is waited for, for a moment; then its partitions are paused: pausing makes librdkafka
 throw away what it has fetched ahead, which is dear. When partitions go, what was read of them goes too, and the brokers
-say where the next owner begins; nothing is ever rewound here.
+say where the next owner begins; only after producers had to be replaced are partitions that stayed ours read again.
 """
 
 import threading
@@ -17,7 +17,7 @@ from superclient.errors import KafkaConsumerRetriableError, ToolkitError
 from superclient.toolkit import metrics
 from superclient.toolkit.carrier import Broken, Item, Producing
 from superclient.toolkit.consumer import KafkaConsumer
-from superclient.toolkit.ends import at_end, topic_partitions
+from superclient.toolkit.ends import at_end, start_offsets, topic_partitions
 from superclient.toolkit.forwarding import Target
 from superclient.toolkit.lanes import Claim, Lane, Ways
 from superclient.toolkit.results import RelayResult
@@ -27,6 +27,7 @@ _PATIENCE = 1.0  # seconds to wait for a lane that is full before its partitions
 _LOOK = 0.25  # seconds between two looks at the ends of the partitions
 _REVOKE_TIMEOUT = 30.0  # seconds that others of the group wait for a commit that is on its way
 _LAST_WORDS = 5.0  # seconds for the lanes to end after one of them failed
+_READ_ON_TIMEOUT = 10.0  # seconds to learn what is committed; then the group is joined anew, which asks again
 _LAST_RECORDS = 100  # of a lane's buffer that are still relayed once the relay is stopped
 _CHUNK_BYTES = 8_000_000  # records fetched at once, by the size of those before
 _LANE_BYTES = 32_000_000
@@ -67,6 +68,7 @@ class Flow:
         self._lanes: list[Lane] = []
         self._claims: dict[int, Claim] = {}
         self._metadata: Any = b""  # the group's, as of the last fetch
+        self._waiting = False  # for the producers, before anything is read
         self._settled = False  # whether the group has said what is ours
         self._average = 1000.0  # bytes of a record
         self._full_since: float | None = None
@@ -74,17 +76,23 @@ class Flow:
         self._failure: BaseException | None = None
         self.result = result
 
-    def run(self, producers: Sequence[Producing], own: bool, stop_on_empty: bool, grace: float) -> None:
+    def run(self, producers: Sequence[Producing], own: bool, renewed: bool, stop_on_empty: bool, grace: float) -> None:
         """Relay until it is stopped, or at the end of the source; a lane for each producer, closed with it if `own`.
+
+        `renewed`: after another flow that broke off, which leaves the consumer in its group, and its producers to be
+        fenced by these.
 
         Raises:
             ToolkitError, Broken: a lane failed, or the consumer did.
         """
         self._lanes = [Lane(n, producer, own, self._ways) for n, producer in enumerate(producers)]
         try:
-            self._subscribe()
+            if not renewed:
+                self._subscribe()
             for lane in self._lanes:
                 lane.thread.start()
+            if renewed:
+                self._read_on()
             while self._stopped() is None and self._failure is None:
                 self._look_after_lanes()
                 records = self._step()
@@ -107,6 +115,8 @@ class Flow:
 
     def assigned(self, partitions: Sequence[Any]) -> None:
         """These partitions are ours from now on; each goes to the lane that has the fewest."""
+        if self._waiting:
+            return
         with self._changed:
             self._settled = True
             for number in sorted(one.partition for one in partitions if one.topic == self._source):
@@ -146,6 +156,34 @@ class Flow:
             while client.assignment():
                 self._consumer.fetch(1, 0.0)
         self._consumer.subscribe([self._source])
+
+    def _read_on(self) -> None:
+        """Go back to what is committed, once the producers before these are fenced.
+
+        The partitions stay ours: whoever leaves a group while its brokers are away is missed by it for a whole session.
+        """
+        self._waiting, patient_until = True, None
+        while self._stopped() is None and self._failure is None:
+            self._fetch(1)  # what comes is read again
+            self._metadata = self._consumer.client.consumer_group_metadata()
+            with self._changed:
+                ready = all(lane.ready for lane in self._lanes)
+            if not ready:
+                continue
+            patient_until = patient_until or time.monotonic() + _READ_ON_TIMEOUT
+            assignment = self._consumer.client.assignment()
+            offsets = start_offsets(self._consumer, self._source, [one.partition for one in assignment])
+            if offsets is None and time.monotonic() < patient_until:
+                continue
+            self._waiting = False
+            if offsets is None:
+                self._subscribe()
+            else:
+                for number, offset in offsets.items():
+                    self._consumer.seek_to_offset(self._source, offset, number)
+                if assignment:
+                    self.assigned(assignment)
+            return
 
     def _step(self) -> bool:
         """Fetch once; whether there was anything."""

@@ -61,6 +61,7 @@ class Lane:
     bytes: int = 0  # of the values in the buffer
     claims: int = 0
     paused: bool = False
+    ready: bool = False  # the producer has its transactional id, and whoever had it before is fenced
     inside: frozenset[Claim] = frozenset()  # whose records are in the transaction that is open
     busy: bool = False  # with a batch that was taken out of the buffer
     draining: bool = False  # nothing more comes: what is there goes, then the lane is done
@@ -117,6 +118,8 @@ class Lane:
             # Before the first record, not with it: what a killed predecessor left open holds back the offsets of its
             # partitions, so that there would be no first record until the brokers give it up.
             self._carrier.initialise()
+            with self.ways.changed:
+                self.ready = True
             while batch := self._take():
                 self._carry(batch)
         except OutOfTime:

@@ -166,7 +166,7 @@ class ExactlyOnceRelay:
         if self.dead_letter is not None:
             topic_partitions(client, self.dead_letter)
         where = Target(target, wanted if wanted >= partitions else 0, self.transform, self.dead_letter)
-        own = lanes > 1
+        own, renewed = lanes > 1, False
         waits, before = _backoff.delays(0.1, 5.0), 0
         while True:
             flow = self._flow = Flow(
@@ -181,11 +181,11 @@ class ExactlyOnceRelay:
                 result=self.result,
             )
             try:
-                flow.run(self._producers(lanes) if own else [self.producer], own, stop_on_empty, grace)
+                flow.run(self._producers(lanes) if own else [self.producer], own, renewed, stop_on_empty, grace)
                 return flow.result
             except Broken as error:
                 # With new producers, and partitions read from where the brokers say: they know what was committed.
-                own = True
+                own = renewed = True
                 self._tell("relay_producer_renewed", {"reason": str(error)})
                 if self._stopped is not None:
                     return flow.result

@@ -469,19 +469,23 @@ def test_partitions_that_go_in_the_middle_of_a_batch(kafka: Broker, strategy: st
 
 
 def test_a_broker_that_is_away_is_waited_for(fresh_kafka: Broker) -> None:
-    """KLI-56: the broker is killed, started again, and frozen for a moment, in the middle of it."""
+    """KLI-56: the broker crashes and is started again; it is frozen for a moment in the middle of it.
+
+    It crashes between transactions: a single broker that dies with a commit prepared may forget the mark of it when it
+    comes back, and with that hold back the offsets for ever; no client can mend that.
+    """
     source, target = pair(fresh_kafka, "away", 4)
-    fill(fresh_kafka.bootstrap, source, 4, range(2500))
+    fill(fresh_kafka.bootstrap, source, 4, range(200))
     with relay(fresh_kafka.bootstrap, source, target, start=True, max_in_flight=4) as running:
-        wait_for(lambda: running.committed() > 200, "some are relayed", 60)
+        wait_for(lambda: running.committed() == 200, "the first are relayed", 60)
         fresh_kafka.kill()
         fresh_kafka.start()
-        seen = running.committed()
-        wait_for(lambda: running.committed() > seen + 200 or running.error, "it goes on", 90)
+        fill(fresh_kafka.bootstrap, source, 4, range(200, 2000))
+        wait_for(lambda: running.committed() > 400 or running.error, "it goes on", 90)
         fresh_kafka.pause()
         running.thread.join(2)
         fresh_kafka.resume()
-        wait_for(lambda: arrived(fresh_kafka, target, 2500) or running.error, "everything is relayed", 90)
+        wait_for(lambda: arrived(fresh_kafka, target, 2000) or running.error, "everything is relayed", 90)
         assert running.error is None
     assert same(fresh_kafka, source, target)
 
