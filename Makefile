@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# One test process per core up to two: each starts its own brokers (340 MB each). Set WORKERS=0 to debug.
-WORKERS ?= 2
+# Most tests wait for brokers most of the time, so three fill two cores. Each starts its own brokers (340 MB each).
+# Set WORKERS=0 to debug.
+WORKERS ?= 3
 PYTEST := $(BIN)/pytest
 
 .PHONY: install demo unit test matrix soak lint format bench docs servers constraints clean
