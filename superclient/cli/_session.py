@@ -246,6 +246,8 @@ class Session:
             logger.addHandler(handler)
         logging.getLogger("superclient").setLevel(logging.INFO if self.verbose else logging.WARNING)
         library = logging.getLogger(LIBRARY_LOGGER)
+        if not any(isinstance(each, logging.NullHandler) for each in library.handlers):
+            library.addHandler(logging.NullHandler())  # stays: a client may outlive the command that made it
         library.setLevel(logging.DEBUG if self.verbose else logging.CRITICAL + 1)
         library.propagate = False
 

@@ -571,3 +571,14 @@ def test_the_bash_script_completes():
     line = 'PATH="$(dirname "$S"):$PATH"; eval "$(superclient completion bash)"; COMP_WORDS=(superclient info v); '
     ran = shell(line + 'COMP_CWORD=2; _superclient_completion superclient v info; echo "${COMPREPLY[@]}"')
     assert (ran.stdout, ran.stderr) == ("version\n", "")
+
+
+def test_a_client_that_outlives_its_command_stays_quiet() -> None:
+    """Issue item 3: what librdkafka says after the command's end goes nowhere."""
+    source = (
+        "import logging; from superclient.cli._session import LIBRARY_LOGGER, Session\n"
+        "session = Session(); session.begin('superclient x'); session.end()\n"
+        "logging.getLogger(LIBRARY_LOGGER).error('FAIL')"
+    )
+    ran = run_program(Path(sys.executable), source, env={"PYTHONPATH": str(ROOT), "SUPERSTREAM_DISABLED": "true"})
+    assert (ran.returncode, ran.stderr) == (0, "")
