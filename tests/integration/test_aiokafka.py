@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.environments import environment, run_program, start_program
+from tests.environments import PATIENT_EXIT, environment, run_program, start_program
 from tests.faults import black_hole, refused_port, silent_port
 from tests.servers import Broker
 
@@ -503,7 +503,9 @@ def test_batches_that_the_broker_refuses_are_errors_and_no_volume(cluster: Broke
     """AGT-41: what was not acknowledged is not counted as sent."""
     small = cluster.create_topic(topic + "-small", config={"max.message.bytes": "1000"})
     cluster.create_system_topics()
-    program = run(FAILED, cluster.bootstrap, small, python=python_with(version), SUPERSTREAM_DEFAULTS="off")
+    program = run(
+        FAILED + PATIENT_EXIT, cluster.bootstrap, small, python=python_with(version), SUPERSTREAM_DEFAULTS="off"
+    )
     assert program.stdout == "['MessageSizeTooLargeError', 'MessageSizeTooLargeError']\n", program.stderr
     reports = cluster.wait_for_reports(lambda all_: any(one["message_type"] == "client_stats" for one in all_))
     last = [one for one in reports if one["message_type"] == "client_stats"][-1]

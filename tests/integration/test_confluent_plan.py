@@ -1,12 +1,13 @@
 """Unchanged programs on confluent-kafka are built with the plan, early or late, and counted exactly."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.environments import environment, run_program, start_program
+from tests.environments import PATIENT_EXIT, environment, run_program, start_program
 from tests.servers import Broker
 
 FORMS = {
@@ -181,7 +182,8 @@ def test_figures_are_those_of_the_brokers_log(cluster: Broker, topic: str, codec
         producer.poll(0.1)
     print(size)
     """
-    done = run_program(_python(version), program, cluster.bootstrap, topic, env=_env(topic))
+    patient = textwrap.dedent(program) + PATIENT_EXIT
+    done = run_program(_python(version), patient, cluster.bootstrap, topic, env=_env(topic))
     assert done.returncode == 0, done.stderr
     reports = cluster.wait_for_reports(lambda found: any(one["message_type"] == "client_stats" for one in found))
     (last,) = [one for one in reports if one["message_type"] == "client_stats"][-1:]
@@ -197,7 +199,7 @@ def test_figures_are_those_of_the_brokers_log(cluster: Broker, topic: str, codec
 def test_figures_that_were_never_served_are_absent(cluster: Broker, topic: str) -> None:
     """AGT-41: a program that ends before statistics came has no figures in its last report, rather than zeros."""
     _advise(cluster, topic, **{"compression.type": "zstd"})
-    program = PRODUCES.replace("FORM", FORMS["a dict"])
+    program = textwrap.dedent(PRODUCES.replace("FORM", FORMS["a dict"])) + PATIENT_EXIT
     done = run_program(_python(), program, cluster.bootstrap, topic, env=_env(topic))
     assert done.returncode == 0, done.stderr
     reports = cluster.wait_for_reports(lambda found: any(one["message_type"] == "client_stats" for one in found))
