@@ -3,8 +3,9 @@
     python -m benchmarks.consuming [--quick]
 
 The same topic is read from its beginning in each way by turns: `consume()` in lists of 500 is what consume_messages and
-message_stream are compared with, `AIOConsumer.consume()` in lists of 500 what amessage_stream is. Every way looks at
-each record's value. read_committed is the default of both; see programs/consuming.py.
+message_stream are compared with; of AIOConsumer `poll()`, record by record, is what amessage_stream is, and `consume()`
+in lists of 500 what aconsume_messages is. Every way looks at each record's value. read_committed is the default of all;
+see programs/consuming.py.
 """
 
 from typing import Any
@@ -18,8 +19,11 @@ PARTITIONS, SIZE = 4, 200  # bytes of a value
 FIGURES = (
     ("consume_messages", "consume", 0.8),
     ("message_stream", "consume", 0.6),
-    ("amessage_stream", "AIOConsumer", 1.0),
+    ("amessage_stream", "AIOConsumer.poll", 1.0),
+    ("aconsume_messages", "AIOConsumer.consume", 1.0),
+    ("amessage_stream", "AIOConsumer.consume", None),
 )
+THEIRS = ("consume", "AIOConsumer.consume", "AIOConsumer.poll")
 
 
 def main() -> None:
@@ -34,7 +38,7 @@ def main() -> None:
         topic = kafka.create_topic("consuming", PARTITIONS)
         fill(kafka.bootstrap, topic, records)
         ways = dict.fromkeys(way for figure in FIGURES for way in figure[:2])
-        arms = [Arm(way, bare if way in ("consume", "AIOConsumer") else ours, quiet) for way in ways]
+        arms = [Arm(way, bare if way in THEIRS else ours, quiet) for way in ways]
         progress(f"consuming: {records:,} records in {len(arms)} ways, {rounds} rounds")
         job: dict[str, Any] = {"bootstrap": kafka.bootstrap, "topic": topic, "records": records}
         found = interleave(arms, rounds, lambda arm: run(arm, "consuming", {**job, "way": arm.name}))
