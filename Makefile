@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Most tests wait for brokers most of the time, so three fill two cores. Each starts its own brokers (340 MB each).
-# Set WORKERS=0 to debug.
-WORKERS ?= 3
+# One test process per core up to two: each starts its own brokers (340 MB each), and a program's first producer waits
+# half a second for its recommendations, which three processes on two cores let pass. Set WORKERS=0 to debug.
+WORKERS ?= 2
 PYTEST := $(BIN)/pytest
 
 .PHONY: install demo unit test matrix soak lint format bench docs servers constraints clean
