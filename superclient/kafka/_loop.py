@@ -19,20 +19,25 @@ class Loop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.opened: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._opened: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()  # transport → its task
 
     async def create_connection(self, *args: Any, **options: Any) -> Any:
         transport, protocol = await super().create_connection(*args, **options)
-        self.opened.add(transport)
+        self._opened[transport] = asyncio.current_task()
         return transport, protocol
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
         return socket.getaddrinfo(host, port, **options)
 
+    def abort(self, task: "asyncio.Task[Any] | None" = None) -> None:
+        """End at once what was opened in a task; None: everything."""
+        for transport, opener in list(self._opened.items()):
+            if task is None or opener is task:
+                transport.abort()
+
     async def clear(self) -> None:
         """End what does not end by itself (TLS says good-bye, and waits to hear the same): transports and tasks."""
-        for transport in list(self.opened):
-            transport.abort()
+        self.abort()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()

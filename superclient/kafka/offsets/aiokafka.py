@@ -42,6 +42,7 @@ class _Transport:
         self._settings = {name: value for name, value in settings.items() if name in known}
         self._connect = create_conn
         self._open: dict[Address, Any] = {}
+        quiet("asyncio")  # a new loop tells which selector it uses
         self._loop = Loop()
 
     def send(self, asks: Sequence[Ask], seconds: float) -> Answers:
@@ -76,7 +77,10 @@ class _Transport:
             if connection is None or not connection.connected():
                 connection = self._open[address] = await self._connect(*address, **self._settings)
             sent = [connection.send(question.request()) for question in questions]
-        except Exception as error:
+        except BaseException as error:
+            self._loop.abort(asyncio.current_task())  # aiokafka loses sight of a connection that it did not finish
+            if not isinstance(error, Exception):
+                raise
             return [translate(error)] * len(questions)
         answers = await asyncio.gather(*sent, return_exceptions=True)
         return [
