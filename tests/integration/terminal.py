@@ -17,7 +17,7 @@ from tests.environments import clean_environment
 from tests.integration.cli import full_python
 from tests.servers import wait_for
 
-_MOVES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
+MOVES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 
 
 class Terminal:
@@ -42,7 +42,7 @@ class Terminal:
     @property
     def text(self) -> str:
         """All of it without them."""
-        return _MOVES.sub("", self.sent)
+        return MOVES.sub("", self.sent)
 
     def shows(self, *parts: str) -> None:
         """Wait until these were shown."""

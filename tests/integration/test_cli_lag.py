@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-import pty
-import re
 import signal
-import struct
-import subprocess
-import termios
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from tests.environments import clean_environment, environment
+from tests.environments import environment
 from tests.faults import refused_port
-from tests.integration.cli import document, full_python, superclient
+from tests.integration.cli import document, superclient
+from tests.integration.terminal import MOVES, Terminal, terminal
 from tests.servers import Broker, wait_for
 from tests.servers.secure import SecureBroker
 
@@ -106,57 +98,23 @@ def test_a_group_that_has_committed_nothing(kafka: Broker):
     assert "never-seen" not in {group.group_id for group in admin.list_consumer_groups().result(15).valid}
 
 
-class Screen:
-    """What a terminal of 90 × 40 was sent by a command that runs in it."""
-
-    def __init__(self, master: int, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
-        self._master, self._sent = master, b""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        with contextlib.suppress(OSError):  # EIO: the other side is closed
-            while got := os.read(self._master, 65536):
-                self._sent += got
-
-    @property
-    def sent(self) -> str:
-        return self._sent.decode(errors="replace")
-
-    @property
-    def frame(self) -> str:
-        """The picture that was drawn last, in one line without colours and movements."""
-        plain = " ".join(re.sub(r"\x1b\[[?\d;]*[A-Za-z]", " ", self.sent).replace("─", "").split())
-        return plain[max(0, plain.rfind(f"group {GROUP}:")) :]
-
-    def shows(self, *parts: str) -> None:
-        wait_for(
-            lambda: self.process.poll() is None and all(part in self.frame for part in parts), " and ".join(parts), 30
-        )
-
-    def end(self, sign: signal.Signals) -> int:
-        self.process.send_signal(sign)
-        status = self.process.wait(20)
-        self._reader.join(10)
-        return status
+def frame(screen: Terminal) -> str:
+    """The picture that was drawn last, in one line without colours and movements."""
+    plain = " ".join(MOVES.sub(" ", screen.sent).replace("─", "").split())
+    return plain[max(0, plain.rfind(f"group {GROUP}:")) :]
 
 
-@contextlib.contextmanager
-def terminal(*arguments: str) -> Iterator[Screen]:
-    """`superclient` with these arguments, in a terminal."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 90, 0, 0))
-    command = [str(full_python().with_name("superclient")), *arguments]
-    env = clean_environment({"TERM": "xterm"})
-    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
-    os.close(slave)
-    try:
-        yield Screen(master, process)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(master)
+def shows(screen: Terminal, *parts: str) -> None:
+    """Wait until a picture has these; the command draws it as long as it runs."""
+    wait_for(
+        lambda: screen.process.poll() is None and all(part in frame(screen) for part in parts), " and ".join(parts), 30
+    )
+
+
+def end(screen: Terminal, sign: signal.Signals) -> int:
+    """The exit status after a signal."""
+    screen.process.send_signal(sign)
+    return screen.wait()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
@@ -168,17 +126,17 @@ def test_live(kafka: Broker, sign: signal.Signals):
     commit(kafka, topic, {0: 4, 1: 0})
     command = ["lag", topic, "--group", GROUP, "--bootstrap-servers", kafka.bootstrap, "--interval", "0.2"]
     with terminal(*command) as screen:
-        screen.shows("2 partitions, lag 6, largest 6", "every 0.2 s; Ctrl-C ends")
+        shows(screen, "2 partitions, lag 6, largest 6", "every 0.2 s; Ctrl-C ends")
         fill(kafka, topic, {1: 33})
-        screen.shows("lag 39, largest 33")
+        shows(screen, "lag 39, largest 33")
         commit(kafka, topic, {0: 10, 1: 33})
-        screen.shows("lag 0, largest 0")
+        shows(screen, "lag 0, largest 0")
         kafka.delete_topics(topic)
-        screen.shows(f"{topic} is not on the cluster any more: these are its last figures")
-        assert screen.end(sign) == 0
+        shows(screen, f"{topic} is not on the cluster any more: these are its last figures")
+        assert end(screen, sign) == 0
         assert "Traceback" not in screen.sent
         assert screen.sent.rfind("\x1b[?25h") > screen.sent.rfind("\x1b[?25l") >= 0
-        assert "lag 0, largest 0" in screen.frame
+        assert "lag 0, largest 0" in frame(screen)
 
 
 def test_the_broker_goes_away_and_comes_back(fresh_kafka: Broker):
@@ -188,14 +146,14 @@ def test_the_broker_goes_away_and_comes_back(fresh_kafka: Broker):
     commit(fresh_kafka, topic, {0: 5})
     command = ["lag", topic, "--group", GROUP, "--bootstrap-servers", fresh_kafka.bootstrap]
     with terminal(*command, "--interval", "0.2", "--timeout", "2") as screen:
-        screen.shows("lag 7, largest 7")
+        shows(screen, "lag 7, largest 7")
         fresh_kafka.stop()
-        screen.shows("lag 7, largest 7", "s old:", "refuses the connection: nothing listens there")
+        shows(screen, "lag 7, largest 7", "s old:", "refuses the connection: nothing listens there")
         fresh_kafka.start()
-        wait_for(lambda: "s old:" not in screen.frame and "lag 7" in screen.frame, "the figures are new again", 60)
+        wait_for(lambda: "s old:" not in frame(screen) and "lag 7" in frame(screen), "the figures are new again", 60)
         fill(fresh_kafka, topic, {0: 1})
-        screen.shows("lag 8, largest 8")
-        assert screen.end(signal.SIGINT) == 0
+        shows(screen, "lag 8, largest 8")
+        assert end(screen, signal.SIGINT) == 0
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
