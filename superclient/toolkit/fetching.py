@@ -18,9 +18,8 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from superclient.errors import KafkaConsumerError, KafkaConsumerFatalError
-from superclient.toolkit import codes
+from superclient.toolkit import codes, positions
 from superclient.toolkit.config import ConsumerConfig
-from superclient.toolkit.positions import ends
 from superclient.toolkit.rebalance import Key, Rebalances
 from superclient.toolkit.seeking import Seeks
 
@@ -120,7 +119,7 @@ class Fetcher:
     def ends(self, records: list[Any]) -> dict[Key, Any]:
         """Where each of the records' partitions goes on, as `store_offsets` takes it; the records are in order."""
         known, found = self._known  # mostly they are asked for just as they came
-        return found if known is records else ends(records)
+        return found if known is records else positions.ends(records)
 
     def seek(self, topic: str, offset: int, partition: int | None) -> None:
         """Read on at an offset: at once where the partition is ours, else when it is assigned."""
@@ -150,14 +149,7 @@ class Fetcher:
             self.store()
             if not self._stored:
                 return []
-            try:
-                committed: list[Any] = self.client.commit(offsets=list(self._stored.values()), asynchronous=False)
-            except KafkaException as error:
-                raise codes.consumer_error(error, "commit") from error
-            for one in committed:
-                if one.error is not None:
-                    raise codes.consumer_error(one.error, f"commit of {one.topic}[{one.partition}]")
-            return committed
+            return positions.commit(self.client, self._stored.values())
 
     def store(self) -> None:
         """Hand completed offsets to the library, which commits them in its own time."""
@@ -165,11 +157,7 @@ class Fetcher:
             completed = {key: end for key, end in self.completed().items() if key in self.rebalances.assigned}
             if completed:
                 self._stored.update(completed)
-                try:
-                    self.client.store_offsets(offsets=list(completed.values()))
-                except KafkaException as error:
-                    if not codes.is_any(error, {KafkaError._STATE, KafkaError._UNKNOWN_PARTITION}):  # no longer ours
-                        raise codes.consumer_error(error, "store") from error
+                positions.store(self.client, completed.values())
 
     def close(self) -> None:
         """Leave the group, and commit what is stored where auto-commit is on; once."""
@@ -219,7 +207,7 @@ class Fetcher:
         if self.seeks.jumps:
             records = [one for one in records if (one.topic(), one.partition()) not in self.seeks.jumps]
         if records:
-            found = ends(records)
+            found = positions.ends(records)
             self._known = records, found
             self._ends.update(found)
             self._gathered.append((self.epoch, records))

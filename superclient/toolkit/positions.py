@@ -1,13 +1,16 @@
-"""Where partitions go on after records that were read, as `store_offsets` takes it."""
+"""Where partitions go on after records that were read: found, handed to the library, committed."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
+from superclient.toolkit import codes
 from superclient.toolkit.rebalance import Key
 
 _topic: Any = Message.topic
 _partition: Any = Message.partition
+_NOT_OURS = (KafkaError._STATE, KafkaError._UNKNOWN_PARTITION)  # any more: a rebalance came meanwhile
 
 
 def ends(records: list[Any]) -> dict[Key, Any]:
@@ -24,6 +27,35 @@ def ends(records: list[Any]) -> dict[Key, Any]:
         return {(topic, number): _end((topic, number), one) for number, one in last.items()}
     keys = zip(map(_topic, records), map(_partition, records), strict=True)
     return {key: _end(key, one) for key, one in dict(zip(keys, records, strict=True)).items()}
+
+
+def store(client: Any, places: Iterable[Any]) -> None:
+    """Hand offsets to the library, which commits them in its own time; what is no longer ours is left out.
+
+    Raises:
+        KafkaConsumerError: or the class that fits.
+    """
+    try:
+        client.store_offsets(offsets=list(places))
+    except KafkaException as error:
+        if not codes.is_any(error, _NOT_OURS):
+            raise codes.consumer_error(error, "store") from error
+
+
+def commit(client: Any, places: Iterable[Any]) -> list[Any]:
+    """Commit offsets and wait for the brokers; what they took.
+
+    Raises:
+        KafkaConsumerError: or the class that fits.
+    """
+    try:
+        committed: list[Any] = client.commit(offsets=list(places), asynchronous=False)
+    except KafkaException as error:
+        raise codes.consumer_error(error, "commit") from error
+    for one in committed:
+        if one.error is not None:
+            raise codes.consumer_error(one.error, f"commit of {one.topic}[{one.partition}]")
+    return committed
 
 
 def _end(key: Key, last: Any) -> TopicPartition:
