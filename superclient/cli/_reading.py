@@ -17,16 +17,15 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from superclient.cli._offsets_option import Start
 from superclient.cli._quiet import quiet
-from superclient.cli._session import DEFAULT_GROUP, Session
+from superclient.cli._session import Session
 from superclient.errors import (
     KafkaConsumerError,
     KafkaConsumerFatalError,
     KafkaConsumerRebalanceError,
     KafkaConsumerRetriableError,
 )
-from superclient.toolkit import ConsumerConfig, KafkaConsumer, codes
+from superclient.toolkit import ConsumerConfig, KafkaConsumer, codes, positions
 from superclient.toolkit.ends import at_end
-from superclient.toolkit.positions import ends
 from superclient.toolkit.records import topic_name
 
 BATCH = 1000  # records of one write
@@ -34,7 +33,6 @@ _ANSWER = 10.0  # seconds for a question to the brokers
 _GLANCE = 1.0  # seconds for a question whose answer is whether there is one, and between two of them
 _END = 5.0  # seconds for the last commit, and for closing: while brokers are away the library waits for minutes
 _LOOK = 0.5  # seconds between two looks at whether the end is reached
-_NOT_OURS = (KafkaError._STATE, KafkaError._UNKNOWN_PARTITION)
 
 
 class Reading:
@@ -115,15 +113,11 @@ class Reading:
 
     def written(self, messages: Sequence[Any]) -> None:
         """They were written and flushed: their offsets may be committed."""
-        places = list(ends(list(messages)).values())
+        places = list(positions.ends(list(messages)).values())
         for place in places:
             self._next[place.partition] = place.offset
             self._stored[place.partition] = place
-        try:
-            self.consumer.client.store_offsets(offsets=places)
-        except KafkaException as error:
-            if not codes.is_any(error, _NOT_OURS):  # a rebalance took it meanwhile
-                raise codes.consumer_error(error, "store") from error
+        positions.store(self.consumer.client, places)
 
     def commit(self) -> None:
         """Commit what was written, now.
@@ -133,21 +127,12 @@ class Reading:
         """
         if not self.config.enable_auto_commit or not self._stored:
             return
-        if not _within(_END, self._commit):
+        if not _within(_END, lambda: positions.commit(self.consumer.client, self._stored.values())):
             raise KafkaConsumerRetriableError(
                 f"the brokers have not taken the last offsets within {_END:g} s: "
                 f"group {self.config.group_id} will read the last records again"
             )
         self._stored.clear()
-
-    def _commit(self) -> None:
-        try:
-            done = self.consumer.client.commit(offsets=list(self._stored.values()), asynchronous=False)
-        except KafkaException as error:
-            raise codes.consumer_error(error, "commit") from error
-        for one in done:
-            if one.error is not None:
-                raise codes.consumer_error(one.error, f"commit of {one.topic}[{one.partition}]")
 
     def at_end(self, stopped: Callable[[], bool] = bool) -> bool:
         """Whether all that was there has been read; looks every half a second."""
@@ -249,8 +234,4 @@ def _within(seconds: float, step: Callable[[], object]) -> bool:
 def configured(session: Session, group: str | None, default_group: str, isolation: str | None) -> ConsumerConfig:
     """The consumer's configuration; the group is the option's, else the file's, else the command's own."""
     overrides = {"group_id": group, "isolation_level": isolation}
-    overrides = {name: value for name, value in overrides.items() if value is not None}
-    config = session.consumer_config(**overrides)
-    if group is None and config.group_id == DEFAULT_GROUP != default_group:
-        config = session.consumer_config(**overrides, group_id=default_group)
-    return config
+    return session.consumer_config(default_group, **{name: one for name, one in overrides.items() if one is not None})

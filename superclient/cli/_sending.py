@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -180,7 +181,8 @@ def configured(session: Session, timeout: float | None, transactional_id: str | 
     """The producer's configuration; a record is given up after `timeout` seconds unless -X or the file say when."""
     config = session.producer_config(transactional_id=transactional_id)  # never one that the file has for others
     if timeout is not None and not {"message.timeout.ms", "delivery.timeout.ms"} & config.additional_config.keys():
-        config.additional_config["message.timeout.ms"] = int(timeout * 1000)  # type: ignore[index]
+        more = {"message.timeout.ms": int(timeout * 1000)}
+        return replace(config, additional_config={**config.additional_config, **more})
     return config
 
 

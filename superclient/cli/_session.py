@@ -15,7 +15,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,11 +109,11 @@ class Session:
 
         return self._connected(ProducerConfig, overrides)
 
-    def consumer_config(self, **overrides: Any) -> ConsumerConfig:
-        """As `producer_config`; the group is cli-consumer unless somebody says otherwise."""
+    def consumer_config(self, default_group: str = DEFAULT_GROUP, **overrides: Any) -> ConsumerConfig:
+        """As `producer_config`; the group is `default_group` unless somebody says otherwise."""
         from superclient.toolkit.config import ConsumerConfig
 
-        return self._connected(ConsumerConfig, overrides)
+        return self._connected(ConsumerConfig, overrides, {"group.id": default_group})
 
     def admin_config(self, **overrides: Any) -> AdminConfig:
         """As `producer_config`."""
@@ -151,15 +152,14 @@ class Session:
         default = os.path.expanduser(files.DEFAULT_PATH)
         return path or (default if os.path.exists(default) else None)
 
-    def _connected(self, cls: type[Config], overrides: dict[str, Any]) -> Config:
+    def _connected(self, cls: type[Config], overrides: dict[str, Any], defaults: Mapping[str, object] = {}) -> Config:
         """A configuration whose client tells us, and nobody else, what happens to its connections."""
-        config = self._config(cls, overrides)
+        config = self._config(cls, overrides, defaults)
         self._servers = str(redact.masked("bootstrap.servers", config.bootstrap_servers))
-        config.additional_config.setdefault("logger", logging.getLogger(LIBRARY_LOGGER))  # type: ignore[attr-defined]
-        config.additional_config.setdefault("error_cb", self._noted)  # type: ignore[attr-defined]
-        return config
+        ours = {"logger": logging.getLogger(LIBRARY_LOGGER), "error_cb": self._noted}
+        return replace(config, additional_config={**ours, **config.additional_config})
 
-    def _config(self, cls: type[Config], overrides: dict[str, Any]) -> Config:
+    def _config(self, cls: type[Config], overrides: dict[str, Any], defaults: Mapping[str, object] = {}) -> Config:
         from superclient.toolkit import files
 
         env = self.environment(cls.ROLE)
@@ -167,8 +167,7 @@ class Session:
         if "bootstrap_servers" in self.options:  # also an empty one, which is refused: a variable that is not set
             settings["bootstrap.servers"] = self.options["bootstrap_servers"]
         settings |= self.settings
-        for name, value in _DEFAULTS.get(cls.ROLE, {}).items():
-            settings.setdefault(name, value)
+        settings = {**_DEFAULTS.get(cls.ROLE, {}), **defaults, **settings}
         if "bootstrap_servers" not in overrides:
             settings = files.with_servers(settings, env)
         try:

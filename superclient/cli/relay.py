@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from superclient.cli._session import DEFAULT_GROUP, Session, pass_session
+from superclient.cli._session import Session, pass_session
 from superclient.cli.app import Group
 
 if TYPE_CHECKING:
@@ -130,16 +131,15 @@ def _producer_config(session: Session, transactional_id: str | None) -> Producer
     if transactional_id is not None:
         return session.producer_config(transactional_id=transactional_id)
     config = session.producer_config()
-    return config if config.transactional_id else session.producer_config(transactional_id=TRANSACTIONAL_ID)
+    return config if config.transactional_id else replace(config, transactional_id=TRANSACTIONAL_ID)
 
 
 def _consumer_config(
     session: Session, group_id: str | None, isolation: str | None, transactional_id: str
 ) -> ConsumerConfig:
-    overrides = {} if isolation is None else {"isolation_level": isolation}
-    config = session.consumer_config(**overrides) if group_id is None else None
-    if config is None or config.group_id == DEFAULT_GROUP:
-        config = session.consumer_config(group_id=group_id or GROUP, **overrides)
+    from superclient.cli._reading import configured
+
+    config = configured(session, group_id, GROUP, isolation)
     if config.isolation_level != "read_committed":
         raise click.UsageError(f"--isolation is {config.isolation_level}: exactly once takes read_committed")
     more = dict(config.additional_config)
@@ -148,9 +148,7 @@ def _consumer_config(
     if not more.setdefault("group.instance.id", transactional_id):
         del more["group.instance.id"]
     more.setdefault("queued.min.messages", _FETCHED_AHEAD)
-    config.additional_config.clear()  # type: ignore[attr-defined]
-    config.additional_config.update(more)  # type: ignore[attr-defined]
-    return config
+    return replace(config, additional_config=more)
 
 
 def _telling(session: Session, told: Callable[[int], None]) -> Callable[[str, dict[str, object]], None]:
