@@ -162,7 +162,7 @@ def compare(
         ]
         if between is not None or program.signal:
             wait_for(lambda: all(run.says("ready") for run in runs), lambda: f"both are ready: {runs}", timeout)
-            (between or _signalling(program))(runs)
+            (between or _signalling(program, timeout))(runs)
         for run in runs:
             _finish(run, time.monotonic() + timeout)
         outcomes = [_outcome(program, run, broker, bootstrap or broker.bootstrap) for run in runs]
@@ -181,13 +181,29 @@ def proceed(runs: Sequence[Run]) -> None:
             run.process.stdin.flush()
 
 
-def _signalling(program: Program) -> Callable[[Sequence[Run]], None]:
+def _signalling(program: Program, timeout: float) -> Callable[[Sequence[Run]], None]:
     def send(runs: Sequence[Run]) -> None:
         for run in runs:
+            wait_for(_at_rest(run), f"{program.name} waits", timeout)
             if run.process.poll() is None:
                 os.kill(run.process.pid, signal.Signals[program.signal])
 
     return send
+
+
+def _at_rest(run: Run) -> Callable[[], bool]:
+    """Whether the main thread has slept since the last call, or ended: else the signal finds it still printing."""
+    seen = [""]
+
+    def rests() -> bool:
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{run.process.pid}/status").read_text()
+            now = "".join(line for line in status.splitlines() if line.startswith(("State", "voluntary")))
+            before, seen[0] = seen[0], now
+            return run.process.poll() is not None or ("sleeping" in now and now == before)
+        return True
+
+    return rests
 
 
 @contextlib.contextmanager
