@@ -17,6 +17,9 @@ SuperclientError
 │   │   ├── CacheUnavailableError      it cannot be reached, or refuses us
 │   │   └── CacheTimeoutError          it did not answer in time
 │   └── PartitionSelectionError    no partition could be chosen
+├── MessagingError        typed messaging (`superclient.messaging`)
+│   ├── MessagingStoppedError      it was stopped, or left, while somebody waited
+│   └── RPCError                   the server answered with an error
 └── ToolkitError          the explicit API (`superclient.toolkit`)
     ├── ConfigFileError            a configuration file that is absent, or not what it should be (also a ValueError)
     ├── KafkaProducerError         a record was not delivered, or a call of the producer failed
@@ -99,6 +102,25 @@ class CacheTimeoutError(CacheError):
 
 class PartitionSelectionError(SmartProducerError):
     """No partition could be chosen."""
+
+
+class MessagingError(SuperclientError):
+    """Whatever `superclient.messaging` raises derives from this, but for errors of use (ValueError, RuntimeError)."""
+
+
+class MessagingStoppedError(MessagingError):
+    """A request was waiting when its client was stopped, or is made after that."""
+
+
+class RPCError(MessagingError):
+    """The error with which a server answered. A handler that raises it decides what the requester is told.
+
+    `code` is a short name for programs ("NOT_FOUND"); the message is for people.
+    """
+
+    def __init__(self, message: str, code: str = "ERROR") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ToolkitError(SuperclientError):

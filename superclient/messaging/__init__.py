@@ -1,0 +1,48 @@
+"""Typed messaging over aiokafka: a listener that yields parsed records, and requests that wait for their replies.
+
+    parsing.py      ParserSpec and Routes: which parser and which type are for a topic; AutoCommit
+    listener.py     KafkaListener: one consumer, a stream for each subscriber; stream.py has TypeStream
+    rpc.py          KafkaRPC: a request, and the reply that carries its correlation id; server.py answers
+    correlation.py  which reply is whose, and where a request wants its replies; no I/O
+    reader.py       a consumer's life, told once for all three: started, read, rebalanced, committed, stopped
+    lanes.py        one partition of it: what waits, what is handed out, what may be committed; no I/O
+    connection.py   the program's consumers and producers: checked, and a producer that reaches the same cluster
+
+Everything lives on one event loop. For confluent-kafka, and for records as they are, there is `superclient.toolkit`.
+"""
+
+import sys
+from importlib.util import find_spec
+
+# Asked for here, once for every module of the package: else the first of them would fail in the middle of an import.
+if "aiokafka" not in sys.modules and find_spec("aiokafka") is None:
+    raise ImportError("superclient.messaging needs aiokafka: pip install 'superclient[messaging]'", name="aiokafka")
+
+# Public names and the modules that define them, imported on first use (PEP 562).
+_PUBLIC = {
+    "AutoCommit": "superclient.messaging.parsing",
+    "ParserSpec": "superclient.messaging.parsing",
+    "MessagingError": "superclient.errors",
+    "MessagingStoppedError": "superclient.errors",
+    "RPCError": "superclient.errors",
+}
+
+TYPE_CHECKING = False  # typing's own flag would cost the import of typing
+if TYPE_CHECKING:
+    from superclient.errors import MessagingError as MessagingError
+    from superclient.errors import MessagingStoppedError as MessagingStoppedError
+    from superclient.errors import RPCError as RPCError
+    from superclient.messaging.parsing import AutoCommit as AutoCommit
+    from superclient.messaging.parsing import ParserSpec as ParserSpec
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(__import__(_PUBLIC[name], fromlist=(name,)), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

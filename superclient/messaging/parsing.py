@@ -1,0 +1,78 @@
+"""Which parser, and which type, are for a topic's records; how often to commit."""
+
+import builtins
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from aiokafka import ConsumerRecord
+
+
+class ParserSpec(TypedDict):
+    """What becomes of the records of some topics.
+
+    topics: their names.
+    type: what readers ask for: `subscribe(Order)`; any class, a pydantic model or a dataclass too.
+    parser: makes such a value of an `aiokafka.ConsumerRecord`. If it raises, that is logged and
+        counted, and the record skipped.
+    """
+
+    topics: Collection[str]
+    type: builtins.type[Any]
+    parser: "Callable[[ConsumerRecord[Any, Any]], Any]"
+
+
+class AutoCommit(TypedDict, total=False):
+    """When to commit what readers are done with: after so many records, after so many seconds, or whichever is first.
+
+    With neither of them, the offsets are committed when partitions are given back and at the end alone.
+    """
+
+    every: int
+    interval_s: float
+
+
+class Routes:
+    """The specs by topic. Raises ValueError for specs that cannot be meant."""
+
+    def __init__(self, specs: Iterable[ParserSpec]) -> None:
+        self.by_topic: dict[str, list[ParserSpec]] = {}
+        for spec in specs:
+            if isinstance(spec["topics"], str) or not spec["topics"]:
+                raise ValueError(f"topics is a list of names, at least one; it is {spec['topics']!r}")
+            if not callable(spec["parser"]):
+                raise ValueError(f"the parser of {_named(spec['type'])} is not callable: {spec['parser']!r}")
+            for topic in spec["topics"]:
+                if not isinstance(topic, str) or not topic:
+                    raise ValueError(f"a topic's name is a text of at least one character; it is {topic!r}")
+                self.by_topic.setdefault(topic, []).append(spec)
+        if not self.by_topic:
+            raise ValueError("at least one ParserSpec is needed")
+
+    @property
+    def topics(self) -> frozenset[str]:
+        return frozenset(self.by_topic)
+
+    def topics_of(self, kind: builtins.type[Any]) -> Sequence[str]:
+        """Where values of this type come from. Raises ValueError where no spec has it."""
+        found = [topic for topic, specs in self.by_topic.items() if any(spec["type"] == kind for spec in specs)]
+        if not found:
+            known = sorted({_named(spec["type"]) for specs in self.by_topic.values() for spec in specs})
+            raise ValueError(f"no parser has the type {_named(kind)}; they have {', '.join(known)}")
+        return found
+
+
+def checked(auto_commit: AutoCommit | None) -> AutoCommit | None:
+    """The same. Raises ValueError where a number cannot be meant, or a name is not known."""
+    for name, value in (auto_commit or {}).items():
+        if name not in AutoCommit.__annotations__:
+            raise ValueError(f"auto_commit has no {name!r}; it has every and interval_s")
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (whole or (name == "interval_s" and isinstance(value, float))) or not value > 0:
+            wanted = "a whole number" if name == "every" else "a number of seconds"
+            raise ValueError(f"auto_commit: {name} is {wanted} above 0; it is {value!r}")
+    return auto_commit
+
+
+def _named(kind: object) -> str:
+    return getattr(kind, "__name__", None) or repr(kind)
