@@ -67,8 +67,8 @@ def checked(auto_commit: AutoCommit | None) -> AutoCommit | None:
     for name, value in (auto_commit or {}).items():
         if name not in AutoCommit.__annotations__:
             raise ValueError(f"auto_commit has no {name!r}; it has every and interval_s")
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not (whole or (name == "interval_s" and isinstance(value, float))) or not value > 0:
+        kinds = (int,) if name == "every" else (int, float)
+        if not isinstance(value, kinds) or isinstance(value, bool) or not value > 0:
             wanted = "a whole number" if name == "every" else "a number of seconds"
             raise ValueError(f"auto_commit: {name} is {wanted} above 0; it is {value!r}")
     return auto_commit
