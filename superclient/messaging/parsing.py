@@ -1,7 +1,7 @@
 """Which parser, and which type, are for a topic's records; how often to commit."""
 
 import builtins
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
@@ -37,8 +37,13 @@ class Routes:
 
     def __init__(self, specs: Iterable[ParserSpec]) -> None:
         self.by_topic: dict[str, list[ParserSpec]] = {}
+        if isinstance(specs, Mapping):
+            raise ValueError("parsers is a list of ParserSpecs, also where there is one alone")
         for spec in specs:
-            if isinstance(spec["topics"], str) or not spec["topics"]:
+            if not isinstance(spec, Mapping) or (missing := ParserSpec.__annotations__.keys() - spec.keys()):
+                lacks = f"; it has no {', '.join(sorted(missing))}" if isinstance(spec, Mapping) else f", not {spec!r}"
+                raise ValueError(f"a ParserSpec has topics, type and parser{lacks}")
+            if isinstance(spec["topics"], str) or not isinstance(spec["topics"], Collection) or not spec["topics"]:
                 raise ValueError(f"topics is a list of names, at least one; it is {spec['topics']!r}")
             if not callable(spec["parser"]):
                 raise ValueError(f"the parser of {_named(spec['type'])} is not callable: {spec['parser']!r}")
@@ -64,6 +69,8 @@ class Routes:
 
 def checked(auto_commit: AutoCommit | None) -> AutoCommit | None:
     """The same. Raises ValueError where a number cannot be meant, or a name is not known."""
+    if auto_commit is not None and not isinstance(auto_commit, Mapping):
+        raise ValueError(f"auto_commit is a mapping with every and interval_s, or None; it is {auto_commit!r}")
     for name, value in (auto_commit or {}).items():
         if name not in AutoCommit.__annotations__:
             raise ValueError(f"auto_commit has no {name!r}; it has every and interval_s")
