@@ -23,6 +23,7 @@ NAMES = (
     "producing",
     "consuming",
     "relay",
+    "messaging",
 )
 # Questions asked once, not figures of every release; half an hour of lag; what is the same on every machine.
 SEPARATE = ("codecs", "sweep", "lag", "lag_simulation")
