@@ -20,6 +20,9 @@ if "aiokafka" not in sys.modules and find_spec("aiokafka") is None:
 
 # Public names and the modules that define them, imported on first use (PEP 562).
 _PUBLIC = {
+    "KafkaListener": "superclient.messaging.listener",
+    "ListenerStats": "superclient.messaging.listener",
+    "TypeStream": "superclient.messaging.stream",
     "AutoCommit": "superclient.messaging.parsing",
     "ParserSpec": "superclient.messaging.parsing",
     "MessagingError": "superclient.errors",
@@ -32,8 +35,11 @@ if TYPE_CHECKING:
     from superclient.errors import MessagingError as MessagingError
     from superclient.errors import MessagingStoppedError as MessagingStoppedError
     from superclient.errors import RPCError as RPCError
+    from superclient.messaging.listener import KafkaListener as KafkaListener
+    from superclient.messaging.listener import ListenerStats as ListenerStats
     from superclient.messaging.parsing import AutoCommit as AutoCommit
     from superclient.messaging.parsing import ParserSpec as ParserSpec
+    from superclient.messaging.stream import TypeStream as TypeStream
 
 
 def __getattr__(name: str) -> object:

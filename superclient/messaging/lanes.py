@@ -34,10 +34,10 @@ class Lane:
         self.paused = False
         self._pending: dict[int, int] = {}  # offset → copies that somebody is not done with, in order
 
-    def add(self, records: Sequence[Any]) -> None:
-        """Take in what the consumer has read."""
+    def add(self, records: Sequence[Any], behind: int) -> None:
+        """Take in what the consumer has read; `behind` is the offset after the last of it, also of what is left out."""
         self.backlog.extend(records)
-        self.next = records[-1].offset + 1
+        self.next = behind
 
     def open(self, offset: int, copies: int = 1) -> None:
         """The record is handed out so many times, and is not to be committed before all of them are done with it."""

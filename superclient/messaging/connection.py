@@ -1,0 +1,126 @@
+"""The program's consumers and producers: checked before use, closed whatever happens, and a producer to match."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from superclient.messaging.tasks import through
+from superclient.messaging.told import logger
+
+ConsumerFactory = Callable[[], Any]  # makes an AIOKafkaConsumer, or is awaited for one
+
+_CLOSING = 5.0  # seconds that a client may take to say good-bye to its brokers
+
+
+async def made(factory: ConsumerFactory, *, warn: bool = True) -> Any:
+    """A new consumer of the program's, ready to be subscribed by us; its own commits are turned off.
+
+    Raises RuntimeError where it has no group, or was subscribed, assigned or started already.
+    """
+    consumer = factory()
+    if inspect.isawaitable(consumer):
+        consumer = await consumer
+    problem = _problem(consumer)
+    if problem:
+        if getattr(consumer, "_fetcher", None) is None and hasattr(consumer, "stop"):
+            await closed(consumer)
+        raise RuntimeError(problem)
+    for name in ("_key_deserializer", "_value_deserializer"):
+        deserializer = getattr(consumer, name)
+        if deserializer is not None:
+            setattr(consumer, name, _unfailing(deserializer))
+    if consumer._enable_auto_commit:
+        consumer._enable_auto_commit = False
+        if warn:
+            logger.warning(
+                "aiokafka's own auto-commit is turned off, since it would commit records before anybody has read them; "
+                "give the consumer enable_auto_commit=False, and auto_commit here where offsets are to be committed"
+            )
+    return consumer
+
+
+class Undecodable:
+    """Stands for a key or value that its deserializer did not take: raised in the consumer, that would never end."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _unfailing(deserializer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def deserialize(data: Any) -> Any:
+        try:
+            return deserializer(data)
+        except Exception as error:
+            return Undecodable(error)
+
+    return deserialize
+
+
+def undecodable(record: Any) -> Exception | None:
+    """What a deserializer of the consumer's raised for this record."""
+    for part in (record.value, record.key):
+        if type(part) is Undecodable:
+            return part.error
+    return None
+
+
+def _problem(consumer: Any) -> str:
+    if not hasattr(consumer, "_subscription"):
+        return f"consumer_factory has to return an AIOKafkaConsumer; it returned {type(consumer).__name__}"
+    if consumer._fetcher is not None or consumer._closed:
+        return "consumer_factory has to make a new consumer at each call, and to leave it to us to start it"
+    if not consumer._group_id:
+        return "the consumer has no group: give it a group_id, by which its instances share the partitions"
+    if consumer._subscription.subscription is not None:
+        return (
+            "the consumer is subscribed or assigned already: make it without topics, they come from the parsers "
+            "and are subscribed here"
+        )
+    return ""
+
+
+def broken(consumer: Any) -> bool:
+    """Whether one of the tasks by which it lives has ended: then it will not read again."""
+    tasks: Iterable[Any] = (
+        getattr(consumer._coordinator, "_coordination_task", None),
+        getattr(consumer._fetcher, "_fetch_task", None),
+    )
+    return consumer._closed or any(task is not None and task.done() for task in tasks)
+
+
+async def closed(client: Any) -> None:
+    """Stop a consumer or producer within seconds, however often we are cancelled meanwhile; raises nothing else.
+
+    One that does not end in time (its broker does not answer) is taken apart: its tasks and connections end at once.
+    """
+    await through(client.stop(), _CLOSING)
+    parts = (getattr(client, "_fetcher", None), getattr(client, "_sender", None), getattr(client, "_client", None))
+    for part in parts:
+        if part is not None:
+            await through(part.close(), 1.0)
+
+
+def producer_like(consumer: Any) -> Any:
+    """A producer that reaches the consumer's cluster as the consumer does: same servers, same security; not started."""
+    client = consumer._client
+    settings = {
+        name: getattr(client, f"_{name}")
+        for name in (
+            "bootstrap_servers",
+            "client_id",
+            "metadata_max_age_ms",
+            "request_timeout_ms",
+            "security_protocol",
+            "ssl_context",
+            "connections_max_idle_ms",
+            "sasl_mechanism",
+            "sasl_plain_username",
+            "sasl_plain_password",
+            "sasl_kerberos_service_name",
+            "sasl_kerberos_domain_name",
+            "sasl_oauth_token_provider",
+        )
+    }
+    return AIOKafkaProducer(retry_backoff_ms=round(client._retry_backoff * 1000), acks="all", **settings)
