@@ -6,7 +6,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from superclient.messaging.tasks import through
+from superclient.messaging.tasks import each, through
 from superclient.messaging.told import logger
 
 ConsumerFactory = Callable[[], Any]  # makes an AIOKafkaConsumer, or is awaited for one
@@ -95,11 +95,9 @@ async def closed(client: Any) -> None:
 
     One that does not end in time (its broker does not answer) is taken apart: its tasks and connections end at once.
     """
-    await through(client.stop(), _CLOSING)
-    parts = (getattr(client, "_fetcher", None), getattr(client, "_sender", None), getattr(client, "_client", None))
-    for part in parts:
-        if part is not None:
-            await through(part.close(), 1.0)
+    parts = [getattr(client, name, None) for name in ("_fetcher", "_sender", "_client", "client")]
+    rest = [through(part.close(), 1.0, insist=True) for part in parts if part is not None]
+    await each(through(client.stop(), _CLOSING, insist=True), *rest)
 
 
 def producer_like(consumer: Any) -> Any:

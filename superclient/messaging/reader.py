@@ -19,7 +19,7 @@ from superclient.messaging.connection import ConsumerFactory, broken, closed, ma
 from superclient.messaging.lanes import Lane, Partition
 from superclient.messaging.parsing import AutoCommit
 from superclient.messaging.rebalance import Rebalances
-from superclient.messaging.tasks import ended, through
+from superclient.messaging.tasks import each, ended, through
 from superclient.messaging.told import Told, brief, logger
 
 _BATCH = 500  # records taken in before others on the loop have their turn
@@ -149,9 +149,7 @@ class Reader:
             await ended(commits)
             await through(self.commits.now(), self._handover_timeout)
         finally:
-            for task in (commits, self._pump):
-                await ended(task)
-            await self._close()
+            await each(ended(commits), ended(self._pump), self._close())
 
     async def _close(self) -> None:
         consumer, self.consumer = self.consumer, None

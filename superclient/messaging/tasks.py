@@ -7,39 +7,51 @@ from typing import Any
 from superclient.messaging.told import logger
 
 
-async def ended(task: "asyncio.Future[Any]", *, patient: bool = False) -> None:
-    """Return when the task has ended; cancel it first, or (`patient`) only if we are cancelled ourselves.
+async def through(work: Coroutine[Any, Any, object], seconds: float, *, insist: bool = False) -> bool:
+    """Let it come to its end, at most so long; whether it has, without an error.
 
-    Our own cancellation is raised after the task's end. What the task raises is not.
+    Where we are cancelled ourselves, it is cancelled too, or (`insist`) has its time none the less; our cancellation is
+    raised after its end.
     """
-    cancelled: asyncio.CancelledError | None = None
+    task = asyncio.ensure_future(work)
+    timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), task.cancel)
+    try:
+        await _over(task, cancel=not insist)
+    finally:
+        timer.cancel()
+    return not task.cancelled() and task.exception() is None
+
+
+async def ended(task: "asyncio.Future[Any]", *, patient: bool = False) -> None:
+    """Return when the task has ended; cancel it first, or (`patient`) only if we are cancelled ourselves."""
     if not patient:
         task.cancel()
+    await _over(task, cancel=True)
+
+
+async def each(*steps: Coroutine[Any, Any, object]) -> None:
+    """Await one after the other, all of them, however often we are cancelled meanwhile; then raise that."""
+    cancelled: asyncio.CancelledError | None = None
+    for step in steps:
+        try:
+            await step
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _over(task: "asyncio.Future[Any]", *, cancel: bool) -> None:
+    """Return when the task has ended, however often we are cancelled meanwhile; then raise that, not what it raises."""
+    cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError as error:
             cancelled = error
-            task.cancel()
+            if cancel:
+                task.cancel()
     if not task.cancelled() and task.exception() is not None:
         logger.debug("ended by %r", task.exception())
     if cancelled is not None:
         raise cancelled
-
-
-async def through(work: Coroutine[Any, Any, object], seconds: float) -> bool:
-    """Let it come to its end, at most so long; whether it has, without an error. A cancellation of ours waits."""
-    task = asyncio.ensure_future(work)
-    timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), task.cancel)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    timer.cancel()
-    if not task.cancelled() and task.exception() is not None:
-        logger.debug("given up: %r", task.exception())
-    if cancelled is not None:
-        raise cancelled
-    return not task.cancelled() and task.exception() is None
