@@ -70,7 +70,6 @@ class Proxy:
         self._delay = 0.0
         self._drop = False
         self._open: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
 
@@ -121,17 +120,18 @@ class Proxy:
 
     async def _close(self) -> None:
         self._server.close()
-        for _ in range(5):  # a connection that was accepted in the last moment gets its task in the loop's next steps
+        for _ in range(100):  # one that is just being accepted has a task of the loop's own, and ours a step later
             await self._abort()
-            for task in list(self._tasks):
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            if not tasks and not self._open:
+                break
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(3):  # an aborted transport lets go of its socket in one of the loop's next steps
             await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         self._open.add(writer)
         self.connections += 1
         try:
@@ -150,7 +150,6 @@ class Proxy:
         finally:
             writer.transport.abort()
             self._open.discard(writer)
-            self._tasks.discard(task)
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, counted: bool = False
