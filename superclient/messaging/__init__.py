@@ -3,6 +3,7 @@
     parsing.py      ParserSpec and Routes: which parser and which type are for a topic; AutoCommit
     listener.py     KafkaListener: one consumer, a stream for each subscriber; stream.py has TypeStream
     rpc.py          KafkaRPC: a request, and the reply that carries its correlation id; server.py answers
+    link.py         what both have: a reader and a producer that begin and end together
     correlation.py  which reply is whose, and where a request wants its replies; no I/O
     reader.py       a consumer's life, told once for all three: started, read, rebalanced, committed, stopped
     lanes.py        one partition of it: what waits, what is handed out, what may be committed; no I/O
@@ -25,6 +26,10 @@ _PUBLIC = {
     "TypeStream": "superclient.messaging.stream",
     "AutoCommit": "superclient.messaging.parsing",
     "ParserSpec": "superclient.messaging.parsing",
+    "KafkaRPC": "superclient.messaging.rpc",
+    "RPCStats": "superclient.messaging.rpc",
+    "KafkaRPCServer": "superclient.messaging.server",
+    "ServerStats": "superclient.messaging.server",
     "MessagingError": "superclient.errors",
     "MessagingStoppedError": "superclient.errors",
     "RPCError": "superclient.errors",
@@ -39,6 +44,10 @@ if TYPE_CHECKING:
     from superclient.messaging.listener import ListenerStats as ListenerStats
     from superclient.messaging.parsing import AutoCommit as AutoCommit
     from superclient.messaging.parsing import ParserSpec as ParserSpec
+    from superclient.messaging.rpc import KafkaRPC as KafkaRPC
+    from superclient.messaging.rpc import RPCStats as RPCStats
+    from superclient.messaging.server import KafkaRPCServer as KafkaRPCServer
+    from superclient.messaging.server import ServerStats as ServerStats
     from superclient.messaging.stream import TypeStream as TypeStream
 
 

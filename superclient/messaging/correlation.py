@@ -9,9 +9,9 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 NAMES = ("request_id", "correlation_id", "x-correlation-id")  # headers of replies that hold the id, in any case
 REPLY_TOPIC = "x-reply-topic"
@@ -19,9 +19,11 @@ TOKEN = "x-superclient-request"
 ERROR_CODE = "x-error-code"
 ERROR_MESSAGE = "x-error-message"
 
-Headers = Sequence[tuple[str, bytes | None]]
+Header = tuple[str, bytes | None]
 
 _WAYS = ("key", "header", "both")
+_OURS = (REPLY_TOPIC, TOKEN, ERROR_CODE, ERROR_MESSAGE)
+_ERROR_LENGTH = 1000  # characters of an error that are sent; the log has all of it
 _REMEMBERED = 100_000  # keys that were used as ids, and for how many seconds
 _SECONDS = 600.0
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -39,27 +41,20 @@ def text(raw: object) -> str:
         return ""
 
 
-def pairs(headers: "Mapping[str, Any] | Iterable[tuple[str, Any]] | None") -> list[tuple[str, bytes | None]]:
+def pairs(headers: "Mapping[str, Any] | Iterable[tuple[str, Any]] | None") -> list[Header]:
     """Headers as they travel, in their order, with duplicates; texts as UTF-8. Raises ValueError for anything else."""
     if not headers:
         return []
-    found: list[tuple[str, bytes | None]] = []
+    found: list[Header] = []
     for pair in headers.items() if isinstance(headers, Mapping) else headers:
         if isinstance(pair, str) or len(pair) != 2:
             raise ValueError(f"a header is a pair of a name and bytes; this is {pair!r}")
         name, value = pair
         value = value.encode() if isinstance(value, str) else value
-        if not isinstance(name, str) or not (value is None or isinstance(value, bytes)):
-            raise ValueError(f"a header is a pair of a name and bytes; the value of {name!r} is a {_kind(value)}")
+        if not isinstance(name, str) or not isinstance(value, bytes | None):
+            raise ValueError(f"a header is a pair of a name and bytes; the value of {name!r} is {type(value).__name__}")
         found.append((name, value))
     return found
-
-
-def checked_way(way: str) -> str:
-    """The same. Raises ValueError for another one."""
-    if way not in _WAYS:
-        raise ValueError(f'propagate_corr_to is "key", "header" or "both"; it is {way!r}')
-    return way
 
 
 # --- the requester ---------------------------------------------------------------------------------------------------
@@ -72,33 +67,47 @@ class Waiter:
     Attributes:
         id: its correlation id.
         future: where the reply goes.
-        token: what tells it from a request of somebody else's with the same id; None where the id is random.
-        base: the req_key that its id was made of, because that itself was taken.
+        expected: the type that was asked for; None: any.
         header: lower-case name of the header that carries the id; None: the key alone does.
-        expected: the type that was asked for.
-        unfit: replies that were its own, and of which no parser made such a value.
-        interrupt: ends its sending at once.
+        token: tells it from a request of somebody else's with the same id; None where the id is random.
+        base: the key that its id was made of, where that itself was taken.
+        sending: an Interrupt, while it is being sent; delivery: what the producer has promised, from then on.
+        replied: whether its reply has come.
+        unfit: replies of its own of which no parser made such a value.
     """
 
     id: str
     future: Any
+    expected: Any
+    header: str | None
     token: str | None = None
     base: str | None = None
-    header: str | None = None
-    expected: Any = None
+    sending: Any = None
+    delivery: Any = None
+    replied: bool = False
     unfit: int = 0
-    interrupt: Any = None
-    given: bool = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.given = self.token is not None
+
+def outgoing(
+    waiter: Waiter, key: Any, way: str, name: str, headers: list[Header], reply_to: Iterable[Header]
+) -> tuple[Any, list[Header]]:
+    """The key and the headers of a request; `headers` are the program's own, of which none takes the id's place."""
+    ours = list(reply_to)
+    if waiter.header is not None:
+        ours.append((name, waiter.id.encode()))
+    if waiter.token is not None:
+        ours.append((TOKEN, waiter.token.encode()))
+    if headers:
+        taken = (waiter.header, TOKEN)
+        ours = [pair for pair in headers if pair[0].lower() not in taken and pair not in ours] + ours
+    return (waiter.id if key is None and way != "header" else key), ours
 
 
 class Unmatched(Enum):
     """Why a reply is nobody's."""
 
     ABSENT = "it has no correlation id"
-    FOREIGN = "it is another requester's, or came late"
+    FOREIGN = "it is for another requester, or late"
     AMBIGUOUS = "its key alone does not tell which request it answers"
 
 
@@ -111,44 +120,48 @@ class Waiters:
         self._by_token: dict[str, Waiter] = {}
         self._by_base: dict[str, list[Waiter]] = {}
         self._customs: dict[str, int] = {}  # lower-case names other than NAMES → requests that use them
-        self._used: dict[str, tuple[float, bool]] = {}  # ids of callers' own → when they ended, whether all had a reply
+        self._used: dict[str, tuple[float, bool]] = {}  # callers' own ids → when they ended, whether all had a reply
 
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def __iter__(self) -> Iterable[Waiter]:  # type: ignore[misc]
-        return iter(list(self._by_id.values()))
+    def all(self) -> list[Waiter]:
+        return list(self._by_id.values())
 
-    def add(self, future: Any, explicit: str | None, key: object, expected: Any = None) -> Waiter:
-        """A new one, whose id is the explicit one, else the key as text, else random.
+    def add(self, future: Any, explicit: str | None, key: object, way: str, name: str, expected: Any = None) -> Waiter:
+        """A new one. Its id is the explicit one, else the key as text, else random; a key that is an id already, or
+        was one lately, makes an id of its own.
 
-        A key that is or was lately an id makes a new one of its own. Raises ValueError for an explicit id that waits.
+        Raises ValueError for an explicit id that waits, and for arguments that cannot be meant.
         """
-        base = None
+        if way not in _WAYS:
+            raise ValueError(f'propagate_corr_to is "key", "header" or "both"; it is {way!r}')
+        if not isinstance(name, str) or not name or name.lower() in _OURS:
+            raise ValueError(f"correlation_header_key is the name of a header that is not taken; it is {name!r}")
+        chosen, base = self._chosen(explicit, key)
+        by_header = way != "key" or (key is not None and text(key) != chosen)
+        waiter = Waiter(chosen, future, expected, name.lower() if by_header else None, base=base)
+        self._by_id[chosen] = waiter
+        if waiter.header is not None and waiter.header not in NAMES:
+            self._customs[waiter.header] = self._customs.get(waiter.header, 0) + 1
+        if explicit is not None or key is not None:
+            waiter.token = uuid.uuid4().hex
+            self._by_token[waiter.token] = waiter
+        if base is not None:
+            self._by_base.setdefault(base, []).append(waiter)
+        return waiter
+
+    def _chosen(self, explicit: str | None, key: object) -> tuple[str, str | None]:
         if explicit is not None:
             if not isinstance(explicit, str) or not explicit:
                 raise ValueError(f"a correlation_id is a text of at least one character; it is {explicit!r}")
             if explicit in self._by_id:
                 raise ValueError(f"a request with the correlation_id {explicit!r} is waiting already")
-            chosen = explicit
-        elif key is not None and (chosen := text(key)):
-            if self._taken(chosen):
-                base, chosen = chosen, f"{chosen}:{uuid.uuid4().hex}"
-        else:
-            chosen = uuid.uuid4().hex
-            waiter = self._by_id[chosen] = Waiter(chosen, future, expected=expected)
-            return waiter
-        waiter = self._by_id[chosen] = Waiter(chosen, future, uuid.uuid4().hex, base, expected=expected)
-        self._by_token[waiter.token or ""] = waiter
-        if base is not None:
-            self._by_base.setdefault(base, []).append(waiter)
-        return waiter
-
-    def send_in(self, waiter: Waiter, header: str | None) -> None:
-        """The id travels in this header too; None: in the key alone."""
-        waiter.header = header and header.lower()
-        if waiter.header is not None and waiter.header not in NAMES:
-            self._customs[waiter.header] = self._customs.get(waiter.header, 0) + 1
+            return explicit, None
+        base = text(key) if key is not None else ""
+        if base and not self._taken(base):
+            return base, None
+        return (f"{base}:{uuid.uuid4().hex}", base) if base else (uuid.uuid4().hex, None)
 
     def retire(self, waiter: Waiter) -> None:
         """It waits no more; nothing happens the second time."""
@@ -166,52 +179,132 @@ class Waiters:
             self._by_base[waiter.base].remove(waiter)
             if not self._by_base[waiter.base]:
                 del self._by_base[waiter.base]
-        self._remember(waiter.base or waiter.id, waiter.future.done() and not waiter.future.cancelled())
+        self._remember(waiter.base or waiter.id, waiter.replied)
 
-    def find(self, headers: Headers, key: object) -> Waiter | Unmatched:
+    def find(self, headers: Sequence[Header], key: object) -> Waiter | Unmatched:
         """Whose a reply with these headers and this key is."""
         ids: dict[str, list[str]] = {}
         tokens: list[str] = []
         for name, value in headers:
-            name = name.lower()
-            if not value:
-                continue
-            if name in NAMES or name in self._customs:
-                ids.setdefault(name, []).append(text(value))
-            elif name == TOKEN:
+            lower = name.lower()
+            if value and (lower in NAMES or lower in self._customs):
+                ids.setdefault(lower, []).append(text(value))
+            elif value and lower == TOKEN:
                 tokens.append(text(value))
         if tokens:
-            waiters = [waiter for token in tokens if (waiter := self._by_token.get(token))]
-            return waiters[0] if waiters else Unmatched.FOREIGN
+            return next((self._by_token[token] for token in tokens if token in self._by_token), Unmatched.FOREIGN)
         for name in (*self._customs, *NAMES) if ids else ():
             for one in ids.get(name, ()):
                 waiter = self._by_id.get(one)
                 if waiter is not None and (name in NAMES or name == waiter.header):
                     return waiter
-        return self._by_key(text(key), bool(ids)) if key is not None else Unmatched.FOREIGN if ids else Unmatched.ABSENT
+        if key is not None:
+            return self._by_key(text(key), bool(ids))
+        return Unmatched.FOREIGN if ids else Unmatched.ABSENT
 
-    def _by_key(self, key: str, has_header: bool) -> Waiter | Unmatched:
-        """By the key alone: also a key of which an id was made, if only one request can be meant."""
+    def _by_key(self, key: str, has_id: bool) -> Waiter | Unmatched:
         waiter = self._by_id.get(key)
-        if has_header:  # somebody's id, though not that of a request which sent one in a header
+        if has_id:  # in a header, and nobody's here: only a request that sent none there can be meant
             return waiter if waiter is not None and waiter.header is None else Unmatched.FOREIGN
-        meant = ([waiter] if waiter is not None else []) + self._by_base.get(key, [])
+        meant = [waiter] if waiter is not None else []
+        meant += self._by_base.get(key, ())
         if not meant:
             return Unmatched.FOREIGN if key else Unmatched.ABSENT
-        _, replied = self._used.get(key, (0.0, True))
-        return meant[0] if len(meant) == 1 and (replied or meant[0].base is None) else Unmatched.AMBIGUOUS
+        # A server that knows the key alone: it may answer an earlier request with that key, which is not waited for.
+        late = not self._used.get(key, (0.0, True))[1]
+        return Unmatched.AMBIGUOUS if len(meant) > 1 or (late and meant[0].base is not None) else meant[0]
 
     def _taken(self, key: str) -> bool:
-        ended, _ = self._used.get(key, (None, True))
-        lately = ended is not None and self._clock() - ended < _SECONDS
-        return lately or key in self._by_id or key in self._by_base
+        ended = self._used.get(key, (-_SECONDS, True))[0]
+        return self._clock() - ended < _SECONDS or key in self._by_id or key in self._by_base
 
     def _remember(self, key: str, replied: bool) -> None:
         now = self._clock()
-        _, before = self._used.pop(key, (now, True))
+        _, before = self._used.pop(key, (now, True))  # and back to the end of the row
         self._used[key] = now, replied and before
         while self._used:
             oldest, (ended, _) = next(iter(self._used.items()))
             if len(self._used) <= _REMEMBERED and now - ended < _SECONDS:
                 return
             del self._used[oldest]
+
+
+# --- the server ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the replies of a request go.
+
+    Attributes:
+        topics: their names, each once, in the request's order.
+        refused: what else it names, with the reason: "nowhere: it is no topic's name".
+        headers: the correlation, as it came.
+        id: the first of it as text, else the key, for the log; "" where there is none.
+    """
+
+    topics: tuple[str, ...]
+    refused: tuple[str, ...]
+    headers: list[Header]
+    id: str
+
+    @classmethod
+    def of(
+        cls,
+        headers: Sequence[Header],
+        key: object,
+        names: Collection[str] = (),
+        allowed: Collection[str] | None = None,
+        own: Collection[str] = (),
+    ) -> "Address":
+        """What a request's headers and key say.
+
+        Args:
+            names: lower-case names of headers that are correlation too.
+            allowed: topics that may be answered to; None: any.
+            own: the server's own topics, to which an answer would be a request.
+        """
+        topics: dict[str, None] = {}
+        refused: dict[str, None] = {}
+        for name, value in headers:
+            if name.lower() == REPLY_TOPIC:
+                topic = text(value or b"")
+                reason = _reason(topic, allowed, own)
+                if reason:
+                    refused[f"{topic[:100]!r} ({reason})"] = None
+                else:
+                    topics[topic] = None
+        found = [(name, value) for name, value in headers if _correlates(name.lower(), names)]
+        told = next((text(value) for name, value in found if value and name.lower() != TOKEN), "")
+        return cls(tuple(topics), tuple(refused), found, told or ("" if key is None else text(key)))
+
+
+def _correlates(name: str, names: Collection[str]) -> bool:
+    return name in NAMES or name == TOKEN or name in names
+
+
+def _reason(topic: str, allowed: Collection[str] | None, own: Collection[str]) -> str:
+    if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
+        return "no topic's name"
+    if topic in own:
+        return "a topic of requests"
+    return "not among reply_topics" if allowed is not None and topic not in allowed else ""
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def error_headers(code: str, message: str) -> list[Header]:
+    """How a reply says that it is an error."""
+    return [
+        (ERROR_CODE, (code or "ERROR")[:_ERROR_LENGTH].encode("utf-8", "backslashreplace")),
+        (ERROR_MESSAGE, message[:_ERROR_LENGTH].encode("utf-8", "backslashreplace")),
+    ]
+
+
+def error_of(headers: Sequence[Header]) -> tuple[str, str] | None:
+    """Code and message of a reply that says so; None: it is none."""
+    found = {name.lower(): text(value or b"") for name, value in headers if name.lower() in (ERROR_CODE, ERROR_MESSAGE)}
+    if ERROR_CODE not in found:
+        return None
+    return found[ERROR_CODE] or "ERROR", found.get(ERROR_MESSAGE) or "the server answered with an error"
