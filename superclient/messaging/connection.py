@@ -73,7 +73,7 @@ def _problem(consumer: Any) -> str:
         return "consumer_factory has to make a new consumer at each call, and to leave it to us to start it"
     if not consumer._group_id:
         return "the consumer has no group: give it a group_id, by which its instances share the partitions"
-    if consumer._subscription.subscription is not None:
+    if consumer._subscription.subscription is not None or consumer._subscription.subscribed_pattern is not None:
         return (
             "the consumer is subscribed or assigned already: make it without topics, they come from the parsers "
             "and are subscribed here"
@@ -96,6 +96,11 @@ async def closed(client: Any) -> None:
     One that does not end in time (its broker does not answer) is taken apart: its tasks and connections end at once.
     """
     parts = [getattr(client, name, None) for name in ("_fetcher", "_sender", "_client", "client")]
+    # At the end of asyncio.run() the tasks that read the answers are cancelled too: nothing would come on these any
+    # more. To leave its group, the client opens another one.
+    for connection in list(getattr(client._client, "_conns", {}).values()):
+        if connection._read_task is not None and connection._read_task.done():
+            connection.close()
     rest = [through(part.close(), 1.0, insist=True) for part in parts if part is not None]
     await each(through(client.stop(), _CLOSING, insist=True), *rest)
 

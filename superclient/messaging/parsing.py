@@ -1,6 +1,7 @@
 """Which parser, and which type, are for a topic's records; how often to commit."""
 
 import builtins
+import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -47,6 +48,8 @@ class Routes:
                 raise ValueError(f"topics is a list of names, at least one; it is {spec['topics']!r}")
             if not callable(spec["parser"]):
                 raise ValueError(f"the parser of {_named(spec['type'])} is not callable: {spec['parser']!r}")
+            if inspect.iscoroutinefunction(spec["parser"]):
+                raise ValueError(f"the parser of {_named(spec['type'])} is async; one that waits belongs to the reader")
             for topic in spec["topics"]:
                 if not isinstance(topic, str) or not topic:
                     raise ValueError(f"a topic's name is a text of at least one character; it is {topic!r}")

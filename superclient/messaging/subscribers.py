@@ -11,6 +11,8 @@ from superclient.messaging.reader import Reader
 from superclient.messaging.stream import Inbox
 from superclient.messaging.told import brief
 
+Taker = tuple[ParserSpec, Callable[[Any], Any], Inbox]
+
 
 class Subscribers:
     """The listener's sink: parses each record for each stream of its topic, as far as all of them have room."""
@@ -22,7 +24,7 @@ class Subscribers:
         self._routes = routes
         self._inboxes: list[Inbox] = []  # those that get new records
         self._leaving: list[Inbox] = []  # ended, but perhaps not read to their end
-        self._takers: dict[str, list[tuple[ParserSpec, Callable[[Any], Any], Inbox]]] = {}
+        self._takers: dict[str, list[Taker]] = {}
 
     # --- they come and go ------------------------------------------------------------------------------------------
 
@@ -91,28 +93,32 @@ class Subscribers:
         if not takers:
             return
         backlog = lane.backlog
-        for _ in range(min(len(backlog), *(inbox.room for _, _, inbox in takers))):
-            record = backlog.popleft()
-            copies, failed = 0, None
-            for spec, parser, inbox in takers:
-                if spec is failed:
-                    continue
-                try:
-                    value = parser(record)
-                except Exception as error:
-                    failed = spec
-                    self._unparsed(record, spec, error)
-                else:
-                    inbox.queue.append((value, lane, record.offset))
-                    copies += 1
-            if copies:
-                lane.open(record.offset, copies)
-            else:
-                self.reader.commits.passed()
+        # A record may take more room than one (several specs of a type), or none at all (its parsers raise).
+        while (room := min(len(backlog), *(inbox.room for _, _, inbox in takers))) > 0:
+            for _ in range(max(room // len(takers), 1)):
+                self._hand_out(backlog.popleft(), lane, takers)
         for _, _, inbox in takers:
             inbox.wake()
             if backlog and inbox.room <= 0:
                 inbox.starved.add(lane)
+
+    def _hand_out(self, record: Any, lane: Lane, takers: Collection[Taker]) -> None:
+        copies, failed = 0, None
+        for spec, parser, inbox in takers:
+            if spec is failed:
+                continue
+            try:
+                value = parser(record)
+            except Exception as error:
+                failed = spec
+                self._unparsed(record, spec, error)
+            else:
+                inbox.queue.append((value, lane, record.offset))
+                copies += 1
+        if copies:
+            lane.open(record.offset, copies)
+        else:
+            self.reader.commits.passed()
 
     def _unparsed(self, record: Any, spec: ParserSpec, error: Exception) -> None:
         self.parse_errors += 1

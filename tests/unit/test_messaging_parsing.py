@@ -24,6 +24,9 @@ class Audit: ...
 def parse(_: Any) -> Any: ...
 
 
+async def parse_later(_: Any) -> Any: ...
+
+
 def spec(*topics: Any, kind: Any = Order, parser: Any = parse) -> Any:
     return {"topics": topics, "type": kind, "parser": parser}
 
@@ -59,6 +62,7 @@ def test_specs_may_be_an_iterator() -> None:
         ([spec("a", 3)], "text of at least one character.*3"),
         ([spec("a", b"b")], "text of at least one character.*b'b'"),
         ([spec("a", parser=None)], "parser of Order is not callable: None"),
+        ([spec("a", parser=parse_later)], "parser of Order is async"),
         ([{"topics": ["a"], "type": Order}], "parser"),
         ([{"type": Order, "parser": parse}], "topics"),
         ([{"topics": ["a"], "parser": parse}], "type"),
