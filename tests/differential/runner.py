@@ -192,15 +192,17 @@ def _signalling(program: Program, timeout: float) -> Callable[[Sequence[Run]], N
 
 
 def _at_rest(run: Run) -> Callable[[], bool]:
-    """Whether the main thread has slept since the last call, or ended: else the signal finds it still printing."""
-    seen = [""]
+    """Whether the main thread has slept for 50 ms, or ended: else the signal finds it still printing."""
+    seen = ("", 0.0)
 
     def rests() -> bool:
+        nonlocal seen
         with contextlib.suppress(OSError):
             status = Path(f"/proc/{run.process.pid}/status").read_text()
             now = "".join(line for line in status.splitlines() if line.startswith(("State", "voluntary")))
-            before, seen[0] = seen[0], now
-            return run.process.poll() is not None or ("sleeping" in now and now == before)
+            if now != seen[0] or "sleeping" not in now:
+                seen = (now, time.monotonic())
+            return run.process.poll() is not None or time.monotonic() - seen[1] >= 0.05
         return True
 
     return rests

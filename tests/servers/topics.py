@@ -35,7 +35,8 @@ class Topics:
         self.bootstrap = bootstrap
 
     def _client(self, **more: Any) -> dict[str, Any]:
-        return {"bootstrap.servers": self.bootstrap, "log_level": 0, **more}
+        # A client that connects when it is first asked (the default) looks for the connection 50 ms later.
+        return {"bootstrap.servers": self.bootstrap, "log_level": 0, "enable.sparse.connections": False, **more}
 
     def admin(self) -> AdminClient:
         return AdminClient(self._client())
@@ -100,7 +101,7 @@ class Topics:
         if not ends:
             return []
         settings = {"group.id": "tests", "enable.auto.commit": False, "enable.partition.eof": True}
-        consumer = Consumer(self._client(**settings, **{"fetch.wait.max.ms": 50}))
+        consumer = Consumer(self._client(**settings, **{"fetch.wait.max.ms": 10}))
         consumer.assign([TopicPartition(topic, p, 0) for p in ends])
         found: list[Record] = []
         deadline = time.monotonic() + timeout
@@ -108,7 +109,7 @@ class Topics:
             while ends:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{topic}: partitions {sorted(ends)} were not read to their end in {timeout} s")
-                for message in consumer.consume(1000, 0.2):
+                for message in consumer.consume(1000, 0.01):  # which waits as long for less than 1000
                     if message.error() is None:
                         found.append(_record(message))
                     elif message.error().code() == KafkaError._PARTITION_EOF:
@@ -160,11 +161,12 @@ class Topics:
 
 def wait_for(condition: Callable[[], object], what: str | Callable[[], str], timeout: float = 20.0) -> None:
     """Returns when `condition()` is true; a TimeoutError names `what` otherwise. In place of a sleep."""
-    deadline = time.monotonic() + timeout
+    deadline, pause = time.monotonic() + timeout, 0.005
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {timeout} s: {what if isinstance(what, str) else what()}")
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(0.05, 2 * pause)
 
 
 def _record(message: Message) -> Record:
