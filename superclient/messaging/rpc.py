@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from superclient.errors import MessagingStoppedError, RPCError
 from superclient.messaging.connection import ConsumerFactory
@@ -30,6 +30,7 @@ from superclient.messaging.told import Told, brief, logger
 
 T = TypeVar("T")
 Headers = Mapping[str, Any] | Iterable[tuple[str, Any]]
+Way = Literal["key", "header", "both"]
 
 _UNFIT = object()
 
@@ -149,7 +150,7 @@ class KafkaRPC:
         req_headers_reply_to: str | Sequence[str] | None = ...,
         res_timeout: float = ...,
         correlation_id: str | None = ...,
-        propagate_corr_to: str = ...,
+        propagate_corr_to: Way = ...,
         correlation_header_key: str = ...,
     ) -> T: ...
 
@@ -165,7 +166,7 @@ class KafkaRPC:
         res_timeout: float = ...,
         res_expect_type: None = ...,
         correlation_id: str | None = ...,
-        propagate_corr_to: str = ...,
+        propagate_corr_to: Way = ...,
         correlation_header_key: str = ...,
     ) -> Any: ...
 
@@ -180,7 +181,7 @@ class KafkaRPC:
         res_timeout: float = 30.0,
         res_expect_type: type[Any] | None = None,
         correlation_id: str | None = None,
-        propagate_corr_to: str = "both",
+        propagate_corr_to: Way = "both",
         correlation_header_key: str = "request_id",
     ) -> Any:
         """Send a request and return its reply, parsed. Starts the client where nobody has.
