@@ -98,9 +98,9 @@ async def closed(client: Any) -> None:
     parts = [getattr(client, name, None) for name in ("_fetcher", "_sender", "_client", "client")]
     # At the end of asyncio.run() the tasks that read the answers are cancelled too: nothing would come on these any
     # more. To leave its group, the client opens another one.
-    for connection in list(getattr(client._client, "_conns", {}).values()):
-        if connection._read_task is not None and connection._read_task.done():
-            connection.close()
+    for connection in [found for part in parts for found in getattr(part, "_conns", {}).values()]:
+        if connection._read_task is not None:
+            connection._read_task.add_done_callback(lambda _, connection=connection: connection.close())
     rest = [through(part.close(), 1.0, insist=True) for part in parts if part is not None]
     await each(through(client.stop(), _CLOSING, insist=True), *rest)
 
