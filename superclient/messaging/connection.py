@@ -1,5 +1,6 @@
 """The program's consumers and producers: checked before use, closed whatever happens, and a producer to match."""
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -96,13 +97,20 @@ async def closed(client: Any) -> None:
     One that does not end in time (its broker does not answer) is taken apart: its tasks and connections end at once.
     """
     parts = [getattr(client, name, None) for name in ("_fetcher", "_sender", "_client", "client")]
-    # At the end of asyncio.run() the tasks that read the answers are cancelled too: nothing would come on these any
-    # more. To leave its group, the client opens another one.
-    for connection in [found for part in parts for found in getattr(part, "_conns", {}).values()]:
-        if connection._read_task is not None:
-            connection._read_task.add_done_callback(lambda _, connection=connection: connection.close())
     rest = [through(part.close(), 1.0, insist=True) for part in parts if part is not None]
-    await each(through(client.stop(), _CLOSING, insist=True), *rest)
+    await each(through(_hung_up(parts), 1.0, insist=True), through(client.stop(), _CLOSING, insist=True), *rest)
+
+
+async def _hung_up(parts: Iterable[Any]) -> None:
+    """Close the connections on which nobody listens: at the end of asyncio.run() the tasks that do are cancelled too.
+
+    To leave its group, the client opens another one; it would wait for an answer on the old one.
+    """
+    for _ in range(2):
+        await asyncio.sleep(0)  # a task that was cancelled when we were has ended after that
+    for connection in [found for part in parts for found in getattr(part, "_conns", {}).values()]:
+        if connection._read_task is not None and connection._read_task.done():
+            connection.close()
 
 
 def producer_like(consumer: Any) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from superclient.messaging import ParserSpec
 from tests.servers import Broker
@@ -157,9 +157,16 @@ async def committed(broker: Broker, group: str, topic: str) -> dict[int, int]:
 
     def ask() -> dict[int, int]:
         client = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group, "log_level": 0})
+        wanted = [TopicPartition(topic, partition) for partition in range(broker.topics()[topic])]
+        until = time.monotonic() + 20
         try:
-            wanted = [TopicPartition(topic, partition) for partition in range(broker.topics()[topic])]
-            return {one.partition: one.offset for one in client.committed(wanted, timeout=20) if one.offset >= 0}
+            while True:
+                try:
+                    found = client.committed(wanted, timeout=20)
+                    return {one.partition: one.offset for one in found if one.offset >= 0}
+                except KafkaException:  # the coordinator of a young broker, or of one that has restarted, moves
+                    if time.monotonic() > until:
+                        raise
         finally:
             client.close()
 
