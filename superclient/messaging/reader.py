@@ -105,17 +105,20 @@ class Reader:
         """
         if self._stopped:
             raise MessagingStoppedError("it was stopped; make a new one")
-        if self._owner is None or self._ready is None:
+        if self._owner is None or self._ready is None or self._owner.done():
             self._ready = asyncio.get_running_loop().create_future()
             self._owner = asyncio.create_task(self._live(self._ready), name="superclient.messaging reader")
         owner, ready = self._owner, self._ready
         self._starters += 1
         try:
-            await asyncio.wait({ready})
+            # A task that is cancelled before its first step tells nobody.
+            await asyncio.wait({ready, owner}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._starters -= 1
             if not ready.done() and not self._starters:
                 await ended(owner)  # everybody who waited for the start was cancelled: nobody would ever stop it
+        if not ready.done():
+            raise MessagingStoppedError("it was stopped while it started")
         ready.result()
 
     async def stop(self) -> None:
