@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import run_program
+from tests.environments import run_program, start_program
 from tests.servers import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = re.findall(r"```(python|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-PROGRAM, INSIDE, SMART, TOOLKIT = (text for kind, text in SNIPPETS if kind == "python")
+PROGRAM, INSIDE, SMART, TOOLKIT, MESSAGING = (text for kind, text in SNIPPETS if kind == "python")
 COMMANDS = [
     line[2:] for kind, text in SNIPPETS if kind == "console" for line in text.splitlines() if line.startswith("$ ")
 ]
@@ -82,6 +82,22 @@ def test_the_toolkit_commits(orders: Broker) -> None:
     assert len(records) == 1001
     last = records[-1]
     assert ran.stdout.split() == ["delivered", str(last.partition), str(last.offset)]
+
+
+def test_a_listener_yields_what_the_program_produces(orders: Broker) -> None:
+    """SDM-1, SDM-8: the README's listener, of the records of the README's program, from the first to the last."""
+    env = {"PYTHONPATH": str(ROOT), "SUPERSTREAM_DISABLED": "true", "PYTHONUNBUFFERED": "1"}
+    with start_program(
+        Path(sys.executable), MESSAGING.replace("localhost:9092", orders.bootstrap), env=env, merge_stderr=True
+    ) as listener:
+        assert listener.stdout is not None
+        said = iter(listener.stdout)
+        while next(said) != "listening\n":  # aiokafka may say first that a new broker's groups are not ready
+            pass
+        producing = run_program(Path(sys.executable), PROGRAM.replace("localhost:9092", orders.bootstrap), env=env)
+        assert producing.returncode == 0, producing.stderr
+        found = [next(said) for _ in range(1000)]
+    assert sorted(found) == sorted(f"{number} open\n" for number in range(1000))
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line not in INSTALLING])
