@@ -24,6 +24,8 @@ from pathlib import Path
 from tests.servers.fixtures import missing_server
 from tests.servers.kafka import ROOT, cache_folder
 
+# The environment of a program whose first producer must be optimised: the agent's half second may pass as well.
+PATIENT = {"SUPERSTREAM_METADATA_TIMEOUT_MS": "20000"}
 # A program's last line where a test needs its last report: the agent's fifth of a second may pass on a busy machine.
 PATIENT_EXIT = '\n__import__("sys").modules["superclient.agent.leaving"].PATIENCE = 10.0\n'
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
@@ -67,19 +69,25 @@ def _environment(
             wanted = list(packages)
             if project is not None:
                 wanted.append(f"superclient[{','.join(extras)}] @ {project.as_uri()}")
-            _fill(folder, base, wanted, constraints)
+            _fill(folder, base, wanted, constraints, fresh=not constrained)
         (folder / "complete").touch()
     _remove_unused(folder.parent)
     return folder / "bin" / "python"
 
 
-def _fill(folder: Path, base: Path, wanted: list[str], constraints: str) -> None:
+def _fill(folder: Path, base: Path, wanted: list[str], constraints: str, *, fresh: bool) -> None:
     _uv("venv", "-q", "--python", str(base), str(folder))
     if not wanted:
         return
     (folder / "constraints.txt").write_text(constraints)
     install = ["pip", "install", "-q", "--python", str(folder / "bin" / "python")]
-    _uv(*install, "--constraint", str(folder / "constraints.txt"), *wanted)
+    install += ["--constraint", str(folder / "constraints.txt"), *wanted]
+    if not fresh:
+        # What uv has it need not ask for; and what it has compiled it compiles anew where a registry tells it no date.
+        with contextlib.suppress(RuntimeError):
+            _uv("--offline", *install)
+            return
+    _uv(*install)
 
 
 def _constraints(packages: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.environments import clean_environment, environment
+from tests.environments import PATIENT, clean_environment, environment
 from tests.frameworks.libraries import FACES
 from tests.frameworks.reports import recommend, uids_of, values
 from tests.servers import Broker, wait_for
@@ -34,10 +34,16 @@ def server_environment() -> Path:
 @contextmanager
 def server(command: list[str | Path], folder: Path, cluster: Broker, topic: str) -> Iterator[subprocess.Popen[bytes]]:
     """A server with everything it says in `server.log`; its whole process group is ended afterwards."""
-    env = clean_environment({"SUPERSTREAM_TOPICS_LIST": topic, "SERVERS": cluster.bootstrap, "TOPIC": topic})
+    env = {"SUPERSTREAM_TOPICS_LIST": topic, "SERVERS": cluster.bootstrap, "TOPIC": topic}
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=folder,
+            env=clean_environment({**PATIENT, **env}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             yield process
@@ -154,14 +160,22 @@ def test_gunicorn(library: str, preload: bool, cluster: Broker, topic: str, tmp_
     assert ("master" in values(cluster, topic)) is preload
 
 
+# All of uWSGI takes a minute of both cores; forking Python workers is in the part that every profile has.
+QUICKLY_COMPILED = {"UWSGI_PROFILE": "pyonly", "CFLAGS": "-O0"}
+
+
 @pytest.mark.parametrize("library", ["kafka-python", pytest.param("confluent-kafka", marks=pytest.mark.matrix_full)])
 @pytest.mark.parametrize("preload", [True, pytest.param(False, marks=pytest.mark.matrix_full)])
-def test_uwsgi(library: str, preload: bool, cluster: Broker, topic: str, tmp_path: Path) -> None:
+def test_uwsgi(
+    library: str, preload: bool, cluster: Broker, topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """AGT-24: uWSGI, which never calls the hooks of os.fork, with a producer in the master and without."""
     recommend(cluster, topic)
     _write_app(tmp_path, library, THREADLESS[library] if preload else "")
     port = _free_port()
     home = server_environment().parent.parent
+    for name, value in QUICKLY_COMPILED.items():
+        monkeypatch.setenv(name, value)
     uwsgi = environment(PYTHON, ["uwsgi"], superclient=False).with_name("uwsgi")
     command: list[Any] = [uwsgi, "--http-socket", f"127.0.0.1:{port}", "--home", home, "--wsgi-file", "app.py"]
     options = ["--master", "--processes", str(WORKERS), "--enable-threads", "--die-on-term"]
