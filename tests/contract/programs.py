@@ -81,8 +81,6 @@ stay()
 """
 )
 
-# A busy machine must not decide whether a recommendation arrives before the producer is built.
-PATIENT = {"SUPERSTREAM_METADATA_TIMEOUT_MS": "20000"}
 SOURCES = {"kafka-python": KAFKA_PYTHON, "aiokafka": AIOKAFKA, "confluent-kafka": CONFLUENT}
 DISTRIBUTION = {"kafka-python": "kafka-python", "aiokafka": "aiokafka", "confluent-kafka": "confluent-kafka"}
 CODEC_OPTION = {

@@ -18,9 +18,8 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
-from tests.contract.programs import PATIENT
 from tests.contract.told import ROOT, Told
-from tests.environments import start_program
+from tests.environments import PATIENT, start_program
 from tests.servers import Broker, wait_for
 
 COMMON = """

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.programs import CLIENT_ID_OPTION, CODEC_OPTION, PATIENT, QUICK_FIGURES, SOURCES
-from tests.environments import start_program
+from tests.contract.programs import CLIENT_ID_OPTION, CODEC_OPTION, QUICK_FIGURES, SOURCES
+from tests.environments import PATIENT, start_program
 from tests.faults import Proxy
 from tests.servers import Broker, SecureBroker, wait_for
 

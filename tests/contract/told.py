@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.contract.programs import PATIENT
-from tests.environments import start_program
+from tests.environments import PATIENT, start_program
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import run_program, start_program
+from tests.environments import PATIENT, run_program, start_program
 from tests.frameworks.libraries import FACES, LIBRARIES, environment_of_all
 from tests.frameworks.reports import recommend, uids_of, values
 from tests.servers import Broker
@@ -47,7 +47,7 @@ def test_a_child_makes_its_own_producer(library: str, python: str, cluster: Brok
     """AGT-24: os.fork after a producer exists: both processes deliver, each has one thread and reports as itself."""
     recommend(cluster, topic)
     arguments = (cluster.bootstrap, topic)
-    env = {"SUPERSTREAM_TOPICS_LIST": topic}
+    env = {**PATIENT, "SUPERSTREAM_TOPICS_LIST": topic}
     with start_program(environment_of_all(python), FACES[library] + FORK, *arguments, env=env) as process:
         assert process.stdout is not None
         said = dict(json.loads(process.stdout.readline()) for _ in range(2))
@@ -195,7 +195,7 @@ def test_children_of_multiprocessing(library: str, method: str, python: str, clu
     recommend(cluster, topic, **{"linger.ms": 400})
     program = FACES[library] + CHILDREN.replace("PAUSE", _PAUSE[library])
     arguments = (cluster.bootstrap, topic, method)
-    env = {"SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_MAX_LINGER_MS": "400"}
+    env = {**PATIENT, "SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_MAX_LINGER_MS": "400"}
     with start_program(environment_of_all(python), program, *arguments, env=env) as process:
         assert process.stdout is not None
         said = dict(json.loads(process.stdout.readline()) for _ in range(3))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import environment, run_program
+from tests.environments import PATIENT, PATIENT_EXIT, environment, run_program
 from tests.frameworks.libraries import CODECS, LIBRARIES
 from tests.frameworks.reports import recommend
 from tests.servers import Broker
@@ -164,8 +164,9 @@ def _run(cluster: Broker, command: tuple[Path, tuple[str, ...]], program: str, e
     topics = [cluster.create_topic(f"traced-{number}-{suffix}") for number in range(len(LIBRARIES))]
     cluster.reset_system_topics()
     recommend(cluster, *topics)
-    env = {**ENVIRONMENT, "SUPERSTREAM_TOPICS_LIST": ",".join(topics), **env}
+    env = {**ENVIRONMENT, **PATIENT, "SUPERSTREAM_TOPICS_LIST": ",".join(topics), **env}
     python, options = command
+    program += "" if "SUPERSTREAM_DISABLED" in env else PATIENT_EXIT
     done = run_program(python, program, cluster.bootstrap, *topics, env=env, options=options)
     assert done.returncode == 0, done.stderr
     if "SUPERSTREAM_DISABLED" not in env:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.environments import PATIENT_EXIT, environment, run_program, start_program
+from tests.environments import PATIENT, PATIENT_EXIT, environment, run_program, start_program
 from tests.faults import black_hole, refused_port, silent_port
 from tests.servers import Broker
 
@@ -39,7 +39,14 @@ def run(
     **env: str,
 ) -> subprocess.CompletedProcess[str]:
     return run_program(
-        python or python_with(), HEADER + program, bootstrap, topic, *args, env=env, options=options, timeout=90
+        python or python_with(),
+        HEADER + program,
+        bootstrap,
+        topic,
+        *args,
+        env={**PATIENT, **env},
+        options=options,
+        timeout=90,
     )
 
 
@@ -214,7 +221,8 @@ def test_a_broker_out_of_reach_neither_blocks_the_loop_nor_prolongs_the_error(fa
     with fault() as port:
         found = {}
         for disabled in ("true", "false"):
-            program = run(LAG_PROBE, f"127.0.0.1:{port}", SUPERSTREAM_DISABLED=disabled)
+            env = {"SUPERSTREAM_DISABLED": disabled, "SUPERSTREAM_METADATA_TIMEOUT_MS": "500"}
+            program = run(LAG_PROBE, f"127.0.0.1:{port}", **env)
             lag, took = json.loads(program.stdout)
             found[disabled] = (program.stderr.splitlines()[-1], lag, took)
     bare, ours = found["true"], found["false"]
@@ -473,7 +481,7 @@ def test_an_inactive_cluster_gives_a_live_producer_its_own_settings_back(
     """AGT-35: a changed plan reaches a live producer in a report interval; nothing is lost, doubled, reordered."""
     prepare(cluster, topic, compression_type="gzip", batch_size=50000)
     python = python_with(version)
-    env = {"SUPERSTREAM_TOPICS_LIST": topic}
+    env = {**PATIENT, "SUPERSTREAM_TOPICS_LIST": topic}
     with start_program(python, HEADER + LIVE, cluster.bootstrap, topic, env=env) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.environments import environment, run_program
+from tests.environments import PATIENT, environment, run_program
 from tests.servers import Broker
 
 VERSIONS = {"kafka-python": ("2.0.6", "2.2.15", "2.3.0", "3.0.12"), "aiokafka": ("0.10.0", "0.12.0", "0.14.0")}
@@ -24,7 +24,7 @@ newest = pytest.mark.parametrize(
 def run(library: str, version: str, programs: dict[str, str], cluster: Broker, *args: str, **env: str) -> Any:
     """What the library's program says, in JSON; and what the agent said."""
     python: Path = environment(packages=[f"{library}=={version}", *EXTRA[library]])
-    env = {"SUPERSTREAM_MAX_LINGER_MS": "60000", **env}  # the ceiling would keep most of the linger away
+    env = {**PATIENT, "SUPERSTREAM_MAX_LINGER_MS": "60000", **env}  # the ceiling would keep most of the linger away
     done = run_program(python, programs[library], cluster.bootstrap, *args, env=env, timeout=90)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr
@@ -109,7 +109,7 @@ def test_an_awaited_send_does_not_wait_for_a_linger(
 ) -> None:
     """AGT-34: one by one, a hundred at once, and waited for after all were sent."""
     recommend(cluster, linger, topic)
-    env = {"SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_MAX_LINGER_MS": str(linger)}
+    env = {**PATIENT, "SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_MAX_LINGER_MS": str(linger)}
     (one_by_one, together, later), err = run(library, version, AWAITED, cluster, topic, **env)
     assert f"linger.ms 0 -> {linger}" in err
     assert one_by_one < 20 * linger / 1000  # what twenty waits for the linger take at the least, on any machine

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.environments import environment, run_program
+from tests.environments import PATIENT, environment, run_program
 from tests.integration.test_awaited_sends import recommend, run
 from tests.servers import Broker
 
@@ -293,7 +293,7 @@ def advise(cluster: Broker, topic: str, allowed: bool) -> None:
 
 def _confluent(program: str, cluster: Broker, topic: str) -> Any:
     python = environment(packages=["confluent-kafka==2.16.1"])
-    env = {"SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_MAX_LINGER_MS": str(MINUTE)}
+    env = {**PATIENT, "SUPERSTREAM_TOPICS_LIST": topic, "SUPERSTREAM_MAX_LINGER_MS": str(MINUTE)}
     done = run_program(python, program, cluster.bootstrap, topic, env=env, timeout=90)
     assert done.returncode == 0, done.stderr
     return done

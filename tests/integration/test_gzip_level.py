@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contract.programs import SOURCES
-from tests.environments import environment, run_program
+from tests.environments import PATIENT, environment, run_program
 from tests.servers import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ OWN = '{"compression_type": "gzip"}'
 
 def levels(library: str, python: Path, cluster: Broker, topic: str, conf: str = "{}") -> str:
     """The levels at which the library's program compressed, as it printed them."""
-    env = {"PYTHONPATH": str(ROOT), "CONF": conf, "SUPERSTREAM_TOPICS_LIST": topic}
+    env = {"PYTHONPATH": str(ROOT), "CONF": conf, "SUPERSTREAM_TOPICS_LIST": topic, **PATIENT}
     ran = run_program(python, SPY + SOURCES[library], cluster.bootstrap, topic, "500", env=env)
     assert ran.returncode == 0, ran.stderr
     assert "gzip" in cluster.log_bytes(topic).codecs
@@ -80,7 +80,7 @@ def test_older_versions_take_it_too(library: str, version: str, cluster: Broker,
 
 def test_a_batch_of_one_small_record_goes_as_it_is(cluster: Broker, topic: str) -> None:
     """AGT-34: gzip would take up to a tenth of an awaited send in kafka-python, and save next to nothing."""
-    env = {"PYTHONPATH": str(ROOT), "SUPERSTREAM_TOPICS_LIST": topic}
+    env = {"PYTHONPATH": str(ROOT), "SUPERSTREAM_TOPICS_LIST": topic, **PATIENT}
     ran = run_program(Path(sys.executable), AWAITED, cluster.bootstrap, topic, env=env)
     assert ran.returncode == 0, ran.stderr
     found = [(batch.records, batch.codec) for batch in cluster.log_bytes(topic).batches]

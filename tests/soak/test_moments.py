@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.environments import environment, run_program
+from tests.environments import PATIENT, environment, run_program
 from tests.servers import Broker
 from tests.soak.test_retunes import PACKAGES, PROGRAMS, in_order, prepared
 
@@ -20,7 +20,7 @@ def moment(kafka: Broker, library: str, name: str) -> tuple[str, dict[str, Any]]
     topic = prepared(kafka, "direct")
     python: Path = environment(packages=PACKAGES[library])
     arguments = (kafka.bootstrap, topic, f"{library.replace('-', '_')}_{name}")
-    done = run_program(python, PROGRAM, *arguments, env={"SUPERSTREAM_TOPICS_LIST": topic}, timeout=100)
+    done = run_program(python, PROGRAM, *arguments, env={**PATIENT, "SUPERSTREAM_TOPICS_LIST": topic}, timeout=100)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1].removeprefix("result "))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from tests.environments import environment, start_program
+from tests.environments import PATIENT, environment, start_program
 from tests.servers import Broker
 from tests.soak.programs.retuning import KEYS, document
 
@@ -94,7 +94,7 @@ def _run(kafka: Broker, library: str, topic: str, records: int, retunes: int, wa
     program = PROGRAMS / f"with_{library.replace('-', '_')}.py"
     arguments = (kafka.bootstrap, topic, str(records), str(retunes), way)
     python = environment(packages=PACKAGES[library])
-    with start_program(python, program, *arguments, env={"SUPERSTREAM_TOPICS_LIST": topic}) as running:
+    with start_program(python, program, *arguments, env={**PATIENT, "SUPERSTREAM_TOPICS_LIST": topic}) as running:
         said = _accompany(kafka, running, topic, way)
         _, complaints = running.communicate(timeout=60)
     assert running.returncode == 0, complaints
