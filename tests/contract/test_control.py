@@ -149,12 +149,13 @@ def test_slow_answers_withdraw_a_plan(behind_proxy: tuple[Broker, Proxy]) -> Non
         proxy.delay(1.0)  # far longer than any answer takes on a busy machine, and than a report of the agent's may
         try:
             wait_for(
-                lambda: program("send 100 100") and program("explain")["compression.type"][1] == "library",
-                "the program's own settings",
+                lambda: program("send 150 100") and "withdrawn" in program("explain")["compression.type"][2],
+                "the verdict",
                 timeout=90,
             )
         finally:
             proxy.restore()
+        wait_for(lambda: program("explain")["compression.type"][1] == "library", "the program's own settings", 40)
         info = last_info(broker, lambda info: codec(info) == "none" and info["error"])
         assert info["error"].startswith("plan withdrawn: brokers took ")
         err = program.end()
