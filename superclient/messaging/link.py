@@ -11,7 +11,7 @@ from superclient.errors import MessagingStoppedError, Unreachable
 from superclient.messaging.connection import closed, producer_like
 from superclient.messaging.interrupts import Interrupt
 from superclient.messaging.reader import Reader
-from superclient.messaging.tasks import through
+from superclient.messaging.tasks import ended, through
 
 ProducerFactory = Callable[[], Any]  # makes an AIOKafkaProducer, or is awaited for one
 
@@ -89,10 +89,12 @@ class Link:
         starting = asyncio.ensure_future(self._made.start())
         try:
             await asyncio.wait({starting}, timeout=self._start_timeout)
-            if not starting.done():
-                raise Unreachable(f"the producer has reached no broker within {self._start_timeout:g} s")
-        finally:
-            await through(_outcome(starting), _GRACE)
+        except asyncio.CancelledError:
+            await through(_outcome(starting), _GRACE, insist=True)
+            raise
+        if not starting.done():
+            await ended(starting)
+            raise Unreachable(f"the producer has reached no broker within {self._start_timeout:g} s")
         starting.result()
 
     async def _close(self) -> None:
@@ -132,7 +134,7 @@ async def _outcome(task: "asyncio.Future[Any]") -> None:
 async def _end(producer: Any) -> None:
     """Deliver what is on its way, within seconds; then close it. Cancelling does not keep it from that."""
     try:
-        if not await through(producer.flush(), _FLUSH):
+        if not await through(producer.flush(), _FLUSH, insist=True):
             # Its own end waits for them for as long as their time-out, whatever the brokers do.
             producer._message_accumulator.fail_all(KafkaTimeoutError("the producer was stopped"))
     finally:

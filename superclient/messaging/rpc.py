@@ -301,7 +301,7 @@ class KafkaRPC:
 
     def assigned(self, kept: Collection[Lane], lost: Collection[Lane]) -> None:
         reader = self._link.reader
-        if reader is None:
+        if reader is None or reader.consumer is None:
             return
         parts = reader.consumer.partitions_for_topic
         every = {(topic, number) for topic in self._routes.topics for number in parts(topic) or ()}

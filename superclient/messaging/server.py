@@ -37,7 +37,7 @@ class ServerStats:
     Attributes:
         requests: handed to the handler, or refused by the parser; `running` of them now.
         replies: delivered, errors among them, one for each reply topic.
-        errors: requests that ended in an error, of the handler or of the parser.
+        errors: of handlers, of the parser, and replies that could not be sent as they were.
         one_way: requests that asked for no reply.
         unanswered: replies that could not be delivered, or were asked for on a topic that is not answered to.
         cancelled: requests whose handler was not done when it had to be; their records are read again.
@@ -268,12 +268,14 @@ class KafkaRPCServer:
             await self._send(record, address, topic, reply)
         except MessageSizeTooLargeError:
             if not reply.error:
+                self._counts["errors"] += 1
                 return await self._answer(record, address, topic, _error("REPLY_TOO_LARGE", "the reply is too large"))
             self._unanswered(record, topic, "the reply is too large, and so is an error")
         except (KafkaError, TimeoutError) as error:
             self._unanswered(record, topic, brief(error))
         except Exception as error:
             if not reply.error:
+                self._counts["errors"] += 1
                 logger.exception("the reply to the request at %s cannot be sent", _place(record))
                 return await self._answer(record, address, topic, _error("INTERNAL", type(error).__name__))
             self._unanswered(record, topic, brief(error))
