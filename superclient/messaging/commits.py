@@ -6,13 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
 
 from superclient.messaging.lanes import Lane, Partition
 from superclient.messaging.parsing import AutoCommit
+from superclient.messaging.tasks import each, ended
 from superclient.messaging.told import brief, logger
 
-_REBALANCING = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
+_HEARD = 0.05  # seconds in which a request hears that its connection is closed; aiokafka repeats it only after that
+_REBALANCING = (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,  # there is no assignment at the moment
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
 
 
 @dataclass
@@ -38,6 +52,7 @@ class Commits:
         self._done = 0
         self._due = asyncio.Event()
         self._lock = asyncio.Lock()
+        self._under_way: asyncio.Task[None] | None = None
 
     def done(self, lane: Lane, offset: int) -> None:
         """Somebody is done with a record that was handed out by `Lane.open`."""
@@ -64,27 +79,41 @@ class Commits:
             await self.now()
 
     async def now(self) -> None:
-        """Commit what has moved since the last time; a failure is logged, counted, and made good by the next one."""
+        """Commit what has moved since the last time; a failure is logged, counted, and made good by the next one.
+
+        Cancelled, it leaves the request under way until `end`: aiokafka shields it, and nobody would hear of its end.
+        """
         async with self._lock:
-            moved = {
-                lane: offset
-                for lane in self._lanes().values()
-                if (offset := lane.committable) is not None and offset != lane.committed
-            }
-            consumer = self._consumer()
-            if not self.tracked or not moved or consumer is None:
-                return
-            self._done = 0
-            try:
-                await consumer.commit({TopicPartition(*lane.name): offset for lane, offset in moved.items()})
-            except Exception as error:
-                self.counts.commit_errors += 1
-                level = logger.info if isinstance(error, _REBALANCING) else logger.warning
-                level("the offsets of %s were not committed: %s", _named(moved), brief(error))
-            else:
-                self.counts.commits += 1
-                for lane, offset in moved.items():
-                    lane.committed = offset
+            if self._under_way is not None:
+                await asyncio.wait({self._under_way})
+            self._under_way = asyncio.ensure_future(self._commit())
+            await asyncio.wait({self._under_way})
+
+    async def end(self) -> None:
+        """The consumer is closed: so is what was under way."""
+        if self._under_way is not None and not self._under_way.done():
+            await each(asyncio.wait({self._under_way}, timeout=_HEARD), ended(self._under_way))
+
+    async def _commit(self) -> None:
+        moved = {
+            lane: offset
+            for lane in self._lanes().values()
+            if (offset := lane.committable) is not None and offset != lane.committed
+        }
+        consumer = self._consumer()
+        if not self.tracked or not moved or consumer is None:
+            return
+        self._done = 0
+        try:
+            await consumer.commit({TopicPartition(*lane.name): offset for lane, offset in moved.items()})
+        except Exception as error:
+            self.counts.commit_errors += 1
+            level = logger.info if isinstance(error, _REBALANCING) else logger.warning
+            level("the offsets of %s were not committed: %s", _named(moved), brief(error))
+        else:
+            self.counts.commits += 1
+            for lane, offset in moved.items():
+                lane.committed = offset
 
 
 def _named(lanes: dict[Lane, int]) -> str:

@@ -83,12 +83,18 @@ def _problem(consumer: Any) -> str:
 
 
 def broken(consumer: Any) -> bool:
-    """Whether one of the tasks by which it lives has ended: then it will not read again."""
-    tasks: Iterable[Any] = (
-        getattr(consumer._coordinator, "_coordination_task", None),
-        getattr(consumer._fetcher, "_fetch_task", None),
+    """Whether one of the tasks by which it lives has ended: then it will not read again.
+
+    The tasks of a membership end in each rebalance; one that has failed would be told of for ever after.
+    """
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher
+    lasting = (getattr(coordinator, "_coordination_task", None), getattr(fetcher, "_fetch_task", None))
+    passing = [getattr(coordinator, name, None) for name in ("_heartbeat_task", "_commit_refresh_task")]
+    return (
+        consumer._closed
+        or any(task is not None and task.done() for task in lasting)
+        or any(task is not None and task.done() and not task.cancelled() and task.exception() for task in passing)
     )
-    return consumer._closed or any(task is not None and task.done() for task in tasks)
 
 
 async def closed(client: Any) -> None:

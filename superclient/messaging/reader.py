@@ -25,6 +25,7 @@ from superclient.messaging.told import Told, brief, logger
 _BATCH = 500  # records taken in before others on the loop have their turn
 _IDLE_MS = 1000  # a wait for records; ends at once when some come
 _TOPIC_SECONDS = 10.0  # a broker that makes topics by itself needs less
+_BOOTSTRAP = 1.0  # seconds that a start which is given up may still take to learn the brokers
 _DELAYS = (0.1, 10.0)  # seconds between attempts to read, at first and at most
 
 
@@ -87,6 +88,7 @@ class Reader:
         self._ready: asyncio.Future[None] | None = None
         self._deserializes = False
         self._starters = 0
+        self._wanted = False  # whether a start() has returned
         self._stopped = False
 
     # --- started and stopped ---------------------------------------------------------------------------------------
@@ -113,13 +115,16 @@ class Reader:
         try:
             # A task that is cancelled before its first step tells nobody.
             await asyncio.wait({ready, owner}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            if self._starters == 1 and not self._wanted:
+                await ended(owner)  # everybody who waited for the start was cancelled: nobody would ever stop it
+            raise
         finally:
             self._starters -= 1
-            if not ready.done() and not self._starters:
-                await ended(owner)  # everybody who waited for the start was cancelled: nobody would ever stop it
         if not ready.done():
             raise MessagingStoppedError("it was stopped while it started")
         ready.result()
+        self._wanted = True
 
     async def stop(self) -> None:
         """Let what was taken be finished, commit, leave the group, close the consumer; without delay if cancelled."""
@@ -153,11 +158,12 @@ class Reader:
             await through(self.commits.now(), self._handover_timeout)
         finally:
             await each(ended(commits), ended(self._pump), self._close())
+            self._pump, self.lanes = None, {}
 
     async def _close(self) -> None:
         consumer, self.consumer = self.consumer, None
         if consumer is not None:
-            await closed(consumer)
+            await each(closed(consumer), self.commits.end())
 
     # --- the consumer ----------------------------------------------------------------------------------------------
 
@@ -180,7 +186,9 @@ class Reader:
             self._missing(consumer)
             raise
         finally:
-            await ended(starting)
+            if not starting.done():
+                # Cancelled between the requests on its very first connection, aiokafka would leave that one open.
+                await each(through(_acquainted(consumer), _BOOTSTRAP, insist=True), ended(starting))
 
     async def _start(self, consumer: Any, rebalances: Rebalances) -> None:
         await consumer.start()
@@ -280,6 +288,14 @@ class Reader:
     def _assigned(self, lane: Lane) -> bool:
         """False in the middle of a rebalance, which ends by looking at every lane again."""
         return self.consumer is not None and lane.name in self.consumer.assignment()
+
+
+async def _acquainted(consumer: Any) -> None:
+    """Return when the consumer knows the brokers."""
+    cluster, known = consumer._client.cluster, asyncio.Event()
+    if not cluster.brokers():
+        cluster.add_listener(lambda _: known.set())
+        await known.wait()
 
 
 def _tell(ready: "asyncio.Future[None]", error: BaseException) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+import types
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -111,6 +112,42 @@ async def no_task_left(but: Iterable[asyncio.Task[Any]] = (), timeout: float = 5
     while left := asyncio.all_tasks() - expected:
         assert time.monotonic() < until, f"tasks are left: {left}"
         await asyncio.sleep(0.01)
+
+
+async def interrupted(work: Coroutine[Any, Any, T], step: int, *, late: bool) -> tuple[asyncio.Task[T], bool]:
+    """Its task, at its end, cancelled when it waits for the `step`-th time; whether it came to that.
+
+    `late`: in the very moment in which what it waits for comes, before it has heard of it.
+    """
+    reached = False
+
+    @types.coroutine
+    def stepping() -> Generator[Any, Any, T]:
+        nonlocal reached
+        steps, go_on, value = 0, work.send, None
+        while True:
+            try:
+                awaited = go_on(value)
+            except StopIteration as end:
+                return end.value
+            steps += 1
+            if steps == step:
+                reached = True
+                if late and awaited is not None:
+                    awaited.add_done_callback(lambda _: task.cancel())
+                else:
+                    asyncio.get_running_loop().call_soon(task.cancel)
+            try:
+                go_on, value = work.send, (yield awaited)
+            except BaseException as error:
+                go_on, value = work.throw, error
+
+    async def whole() -> T:
+        return await stepping()
+
+    task = asyncio.create_task(whole())
+    await asyncio.wait({task})
+    return task, reached
 
 
 async def wait_until(condition: Callable[[], Any], what: str, timeout: float = 30.0) -> None:
