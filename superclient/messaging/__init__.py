@@ -2,7 +2,7 @@
 
     parsing.py      ParserSpec and Routes: which parser and which type are for a topic; AutoCommit
     listener.py     KafkaListener: one consumer, a stream for each subscriber; stream.py has TypeStream
-    rpc.py          KafkaRPC: a request, and the reply that carries its correlation id; server.py answers
+    rpc.py          KafkaRPC: a request; replies.py gives it the reply that carries its id; server.py answers
     link.py         what both have: a reader and a producer that begin and end together
     correlation.py  which reply is whose, and where a request wants its replies; no I/O
     reader.py       a consumer's life, told once for all three: started, read, rebalanced, committed, stopped

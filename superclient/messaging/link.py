@@ -12,6 +12,7 @@ from superclient.messaging.connection import closed, producer_like
 from superclient.messaging.interrupts import Interrupt
 from superclient.messaging.reader import Reader
 from superclient.messaging.tasks import ended, through
+from superclient.messaging.told import logger
 
 ProducerFactory = Callable[[], Any]  # makes an AIOKafkaProducer, or is awaited for one
 
@@ -74,19 +75,49 @@ class Link:
         async with self._lock:
             await self._close()
 
+    async def alive(self) -> Any:
+        """The producer; another one where it has died, as aiokafka's do of an error that they do not know."""
+        if self.producer is not None and not _dead(self.producer):
+            return self.producer
+        async with self._lock:
+            if self.stopped or self.producer is None:
+                raise MessagingStoppedError("it was stopped")
+            if _dead(self.producer):
+                logger.warning("the producer has died; making another one")
+                with self._starting:
+                    dead, self._made = self._made, await self._new()
+                    self.producer = self._made
+                    await _end(dead)
+                if self.stopped:
+                    raise MessagingStoppedError("it was stopped")
+            return self.producer
+
     async def _open(self) -> None:
         if self._producer_factory is not None:  # first, so that a group is joined only by who can answer it
-            self._made = await _made(self._producer_factory)
-            await self._connect()
+            self._made = await self._new()
         self.reader = self._new_reader()
         await self.reader.start()
         if self._made is None:
-            self._made = producer_like(self.reader.consumer)
-            await self._connect()
+            self._made = await self._new()
         self.producer = self._made
 
-    async def _connect(self) -> None:
-        starting = asyncio.ensure_future(self._made.start())
+    async def _new(self) -> Any:
+        """A producer that has reached its brokers."""
+        if self._producer_factory is not None:
+            producer = await _made(self._producer_factory)
+        elif self.reader is not None and self.reader.consumer is not None:
+            producer = producer_like(self.reader.consumer)
+        else:
+            raise Unreachable("there is no consumer at the moment whose settings a producer could have")
+        try:
+            await self._connect(producer)
+        except BaseException:
+            await closed(producer)
+            raise
+        return producer
+
+    async def _connect(self, producer: Any) -> None:
+        starting = asyncio.ensure_future(producer.start())
         try:
             await asyncio.wait({starting}, timeout=self._start_timeout)
         except asyncio.CancelledError:
@@ -110,6 +141,12 @@ class Link:
                 producer, self._made, self.producer = self._made, None, None
                 if producer is not None:
                     await _end(producer)
+
+
+def _dead(producer: Any) -> bool:
+    """Whether the task by which it lives has ended: then it delivers nothing any more."""
+    sender = producer._sender.sender_task
+    return sender is not None and bool(sender.done())
 
 
 async def _made(factory: ProducerFactory) -> Any:

@@ -1,38 +1,31 @@
 """KafkaRPC: a request, and the reply that carries its correlation id."""
 
 import asyncio
-import logging
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, TypeVar, overload
 
-from superclient.errors import MessagingStoppedError, RPCError
+from superclient.errors import MessagingStoppedError
 from superclient.messaging.connection import ConsumerFactory
 from superclient.messaging.correlation import (
     REPLY_TOPIC,
     Header,
-    Unmatched,
     Waiter,
     Waiters,
-    error_of,
     outgoing,
     pairs,
 )
 from superclient.messaging.interrupts import Interrupt
-from superclient.messaging.lanes import Lane
 from superclient.messaging.link import Link, ProducerFactory
 from superclient.messaging.parsing import ParserSpec, Routes
 from superclient.messaging.reader import Reader
-from superclient.messaging.told import Told, brief, logger
+from superclient.messaging.replies import Replies
 
 T = TypeVar("T")
 Headers = Mapping[str, Any] | Iterable[tuple[str, Any]]
 Way = Literal["key", "header", "both"]
-
-_UNFIT = object()
 
 
 @dataclass(frozen=True)
@@ -65,9 +58,6 @@ class RPCStats:
     parse_errors: int
 
 
-_COUNTED = {Unmatched.FOREIGN: "unmatched", Unmatched.ABSENT: "uncorrelated", Unmatched.AMBIGUOUS: "ambiguous"}
-
-
 class KafkaRPC:
     """Sends requests, and gives each its own reply.
 
@@ -96,12 +86,13 @@ class KafkaRPC:
         self._routes = Routes(parsers)
         self._reply_topics = [(REPLY_TOPIC, topic.encode()) for topic in self._routes.by_topic]
         self._waiters = Waiters()
-        self._counts: Counter[str] = Counter()
-        self._told = Told()
-        self._sharing = False
+        self._replies = Replies(self._routes, self._waiters, lambda: self._link.reader)
+        self._counts = self._replies.counts
 
         def reader() -> Reader:
-            return Reader(self._routes.topics, consumer_factory, self, auto_commit=None, start_timeout=start_timeout)
+            return Reader(
+                self._routes.topics, consumer_factory, self._replies, auto_commit=None, start_timeout=start_timeout
+            )
 
         self._link = Link(reader, producer_factory, start_timeout)
 
@@ -238,12 +229,12 @@ class KafkaRPC:
 
     async def _send(self, waiter: Waiter, topic: str, value: Any, key: Any, headers: list[Header]) -> None:
         """Hand the request to the producer; whatever ends the waiting ends this too."""
-        producer = self._link.producer
-        if isinstance(key, str) and producer._key_serializer is None:
-            key = key.encode()
         waiter.sending = Interrupt()
         try:
             with waiter.sending:
+                producer = await self._link.alive()
+                if isinstance(key, str) and producer._key_serializer is None:
+                    key = key.encode()
                 waiter.delivery = await producer.send(topic, value, key=key, headers=headers)
                 # Not waited for: the reply may come first, and does without acks.
                 waiter.delivery.add_done_callback(partial(self._delivered, waiter))
@@ -266,7 +257,7 @@ class KafkaRPC:
             why = "; no broker has acknowledged it"
         elif waiter.unfit:
             why = f"; {waiter.unfit} of its replies fitted no parser, or were not of the type that was asked for"
-        elif self._sharing:
+        elif self._replies.sharing:
             why = "; another member of the consumer group has some of the reply partitions"
         self._end(waiter, TimeoutError(f"no reply to the request {waiter.id} on {topic} within {seconds:g} s{why}"))
 
@@ -282,95 +273,3 @@ class KafkaRPC:
         self._waiters.retire(waiter)
         if waiter.sending is not None:
             waiter.sending.fire()
-
-    # --- replies (the reader's sink) -----------------------------------------------------------------------------
-
-    def take(self, lane: Lane) -> None:
-        while lane.backlog:
-            record = lane.backlog.popleft()
-            try:
-                self._arrived(record)
-            except Exception:  # the loop goes on, whatever a record holds
-                logger.exception("the reply at %s-%d, offset %d", record.topic, record.partition, record.offset)
-
-    async def settle(self) -> None:
-        """Nothing is in anybody's hands."""
-
-    async def finish(self) -> None:
-        """Nothing is in anybody's hands."""
-
-    def assigned(self, kept: Collection[Lane], lost: Collection[Lane]) -> None:
-        reader = self._link.reader
-        if reader is None or reader.consumer is None:
-            return
-        parts = reader.consumer.partitions_for_topic
-        every = {(topic, number) for topic in self._routes.topics for number in parts(topic) or ()}
-        others = len(every - set(reader.lanes))
-        if others and not self._sharing:
-            logger.warning(
-                "%d of the %d partitions of the reply topics %s went to another member of the consumer group: replies "
-                "there will not be seen here. Give each requester a group of its own",
-                others,
-                len(every),
-                ", ".join(self._routes.by_topic),
-            )
-        self._sharing = bool(others)
-
-    def _arrived(self, record: Any) -> None:
-        waiter = self._waiters.find(record.headers, record.key)
-        if isinstance(waiter, Unmatched):
-            self._counts[_COUNTED[waiter]] += 1
-            if logger.isEnabledFor(logging.DEBUG):
-                where = (record.topic, record.partition, record.offset)
-                logger.debug("%s-%d, offset %d is nobody's reply here: %s", *where, waiter.value)
-            return
-        error = error_of(record.headers)
-        value = _UNFIT if error else self._parsed(record, waiter.expected)
-        if error:
-            code, message = error
-            self._counts["errors"] += 1
-            waiter.future.set_exception(RPCError(message, code))
-        elif value is _UNFIT:
-            self._counts["unfit"] += 1
-            waiter.unfit += 1
-            return
-        else:
-            self._counts["replies"] += 1
-            waiter.future.set_result(value)
-        waiter.replied = True
-        self._waiters.retire(waiter)
-
-    def _parsed(self, record: Any, expected: Any) -> Any:
-        """By the first spec of the topic that makes a value of what is expected; _UNFIT: by none."""
-        for spec in self._routes.by_topic[record.topic]:
-            derived = expected is None or _derives(spec["type"], expected)
-            if not derived and not _derives(expected, spec["type"]):
-                continue
-            try:
-                value = spec["parser"](record)
-            except Exception as error:
-                self._counts["parse_errors"] += 1
-                self._told(
-                    record.topic,
-                    "the parser of %s failed at %s-%d, offset %d: %s",
-                    *(getattr(spec["type"], "__name__", spec["type"]), record.topic, record.partition, record.offset),
-                    brief(error),
-                )
-                continue
-            if derived or _is(value, expected):
-                return value
-        return _UNFIT
-
-
-def _derives(kind: Any, base: Any) -> bool:
-    try:
-        return bool(kind == base or issubclass(kind, base))
-    except TypeError:  # list[int] and its like are equal, or are not
-        return False
-
-
-def _is(value: Any, kind: Any) -> bool:
-    try:
-        return isinstance(value, kind)
-    except TypeError:
-        return False

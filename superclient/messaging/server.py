@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from superclient.errors import RPCError
+from superclient.errors import RPCError, SuperclientError
 from superclient.messaging.connection import ConsumerFactory
 from superclient.messaging.correlation import Address, Header, error_headers
 from superclient.messaging.interrupts import Interrupt
@@ -271,7 +271,7 @@ class KafkaRPCServer:
                 self._counts["errors"] += 1
                 return await self._answer(record, address, topic, _error("REPLY_TOO_LARGE", "the reply is too large"))
             self._unanswered(record, topic, "the reply is too large, and so is an error")
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, SuperclientError, TimeoutError) as error:
             self._unanswered(record, topic, brief(error))
         except Exception as error:
             if not reply.error:
@@ -287,7 +287,7 @@ class KafkaRPCServer:
             key = address.id.encode() if record.key is None and value is None else record.key
             try:
                 delivery = await self._handed_over(topic, value, key, headers)
-            except KafkaError:
+            except (KafkaError, SuperclientError):
                 raise
             except Exception:
                 if not reply.error or value == _NOTHING[-1]:
@@ -299,18 +299,18 @@ class KafkaRPCServer:
 
     async def _handed_over(self, topic: str, value: Any, key: Any, headers: list[Header]) -> Any:
         """The producer's promise of a delivery. Raises TimeoutError where there was none in time."""
-        producer, loop = self._link.producer, asyncio.get_running_loop()
-        sending = Interrupt()
+        loop, sending = asyncio.get_running_loop(), Interrupt()
         timer = loop.call_later(self._reply_timeout, sending.fire)
         try:
             with sending:
+                producer = await self._link.alive()
                 return await producer.send(topic, value, key=key, headers=headers)
         finally:
             timer.cancel()
-        if producer.client.cluster.partitions_for_topic(topic) is not None:
+        client = self._link.producer.client
+        if client.cluster.partitions_for_topic(topic) is not None:
             raise TimeoutError(f"no room in the producer within {self._reply_timeout:g} s")
-        # The client would ask for it for ever.
-        producer.client._topics.discard(topic)
+        client._topics.discard(topic)  # it would ask for it for ever
         self._missing.pop(topic, None)
         self._missing[topic] = loop.time() + _MISSING_SECONDS
         while len(self._missing) > _MISSING:

@@ -18,6 +18,7 @@ from tests.integration.answering import (
     bare_producer,
     bare_server,
     cancelled_after,
+    echo,
     echoed,
     ours_left,
     reply_topics,
@@ -628,6 +629,25 @@ def test_a_producer_of_the_programs_own(kafka: Broker) -> None:
     run(main())
 
 
+def test_a_producer_that_has_died_is_replaced(kafka: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    """SDM-32: aiokafka's ends for good by an error that it does not know; on both sides."""
+    asked, replied = topics(kafka, 1, 1)
+
+    async def main() -> None:
+        async with server(kafka, echo, asked) as serving, requester(kafka, replied) as rpc:
+            dead = [each._link.producer for each in (serving, rpc)]
+            for producer in dead:
+                producer._sender.sender_task.cancel()
+                await asyncio.wait({producer._sender.sender_task})
+            found = await asyncio.gather(*(rpc.request(asked, b"%d" % number) for number in range(10)))
+            assert found == [b"re:%d" % number for number in range(10)]
+            assert all(producer._closed for producer in dead)
+        assert caplog.text.count("the producer has died") == 2
+
+    with caplog.at_level(logging.WARNING, "superclient.messaging"):
+        run(main())
+
+
 def test_a_consumer_with_deserializers(kafka: Broker) -> None:
     """SDM-22: the key of a reply may be a text by then."""
     asked, replied = topics(kafka, 1, 1)
@@ -656,8 +676,8 @@ def test_requesters_in_one_group_are_told(kafka: Broker, caplog: pytest.LogCaptu
         async with requester(kafka, replied, group=group) as one:
             assert "a group of its own" not in caplog.text
             async with requester(kafka, replied, group=group) as two:
-                await wait_until(lambda: one._sharing and two._sharing, "both know")
-            await wait_until(lambda: not one._sharing, "it has all of them again")
+                await wait_until(lambda: one._replies.sharing and two._replies.sharing, "both know")
+            await wait_until(lambda: not one._replies.sharing, "it has all of them again")
 
     with caplog.at_level(logging.WARNING, "superclient.messaging"):
         run(main())
