@@ -21,9 +21,10 @@ class Lane:
         next: offset after the last record that came; None before the first, where the position is not known yet.
         committed: the group's offset as far as we know; None: none, or not asked for.
         paused: whether the consumer was told to pause it.
+        floor: no offset above this one is committed, since a reader left without being done; None: none did.
     """
 
-    __slots__ = ("_pending", "backlog", "committed", "name", "next", "paused", "tracked")
+    __slots__ = ("_pending", "backlog", "committed", "floor", "name", "next", "paused", "tracked")
 
     def __init__(self, name: Partition, tracked: bool) -> None:
         self.name = name
@@ -32,6 +33,7 @@ class Lane:
         self.next: int | None = None
         self.committed: int | None = None
         self.paused = False
+        self.floor: int | None = None
         self._pending: dict[int, int] = {}  # offset → copies that somebody is not done with, in order
 
     def add(self, records: Sequence[Any], behind: int) -> None:
@@ -62,11 +64,14 @@ class Lane:
     def committable(self) -> int | None:
         """The offset below which everything is done with; None where nothing is known."""
         if self._pending:
-            return next(iter(self._pending))
-        return self.backlog[0].offset if self.backlog else self.next
+            behind: int | None = next(iter(self._pending))
+        else:
+            behind = self.backlog[0].offset if self.backlog else self.next
+        return behind if self.floor is None or behind is None else min(behind, self.floor)
 
     def rewind(self, offset: int | None) -> None:
         """Forget what was read: the next record is that of this offset."""
         self.backlog.clear()
         self._pending.clear()
+        self.floor = None
         self.next = offset

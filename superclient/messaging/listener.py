@@ -95,7 +95,8 @@ class KafkaListener:
         topics = self._routes.topics_of(tp)
         if not isinstance(queue_maxsize, int) or queue_maxsize < 0:
             raise ValueError(f"queue_maxsize is a number of values, 0 for no bound; it is {queue_maxsize!r}")
-        await self._reader.start()
+        if not self._reader.running:
+            await self._reader.start()
         inbox = Inbox(tp, queue_maxsize, self._sink)
         self._sink.join(inbox, topics, fresh=fresh)
         return TypeStream(tp, inbox, self._sink.leave)

@@ -9,7 +9,7 @@ from superclient.messaging.lanes import Lane, Partition
 from superclient.messaging.parsing import ParserSpec, Routes
 from superclient.messaging.reader import Reader
 from superclient.messaging.stream import Inbox
-from superclient.messaging.told import brief
+from superclient.messaging.told import brief, logger
 
 Taker = tuple[ParserSpec, Callable[[Any], Any], Inbox]
 
@@ -36,7 +36,9 @@ class Subscribers:
             self._end([each for each in self._inboxes if each.kind == inbox.kind])
         self._inboxes.append(inbox)
         self._route()
-        self.refill([lane for lane in self.reader.lanes.values() if lane.name.topic in topics])
+        # In the loop's next step: programs subscribe to one type after the other, and each is to get the first record.
+        lanes = [lane for lane in self.reader.lanes.values() if lane.name.topic in topics]
+        asyncio.get_running_loop().call_soon(self.refill, lanes)
 
     def leave(self, inbox: Inbox, clean: bool) -> None:
         """Its reader wants no more, and (`clean`) is done with the last value. Nothing the second time."""
@@ -53,13 +55,24 @@ class Subscribers:
         self._route()
         first: dict[Partition, tuple[Lane, int]] = {}
         for lane, offset in unread:
-            if lane.name.topic not in self._takers:
-                first.setdefault(lane.name, (lane, offset))
-            else:
-                self.done(lane, offset)
+            first.setdefault(lane.name, (lane, offset))
         for lane, offset in first.values():
-            self.reader.rewind(lane, offset)
+            if lane.name.topic not in self._takers:
+                self.reader.rewind(lane, offset)
+            elif lane.tracked and not clean:
+                self._hold(lane, offset, inbox)
+        for lane, offset in unread:
+            self.done(lane, offset)  # nothing where it is read again
         self.refill(starved)
+
+    def _hold(self, lane: Lane, offset: int, inbox: Inbox) -> None:
+        """Others go on reading the topic; what this reader has not seen is read again by the next owner."""
+        lane.floor = offset if lane.floor is None else min(lane.floor, offset)
+        logger.warning(
+            "a reader of %s has gone without closing its stream: no offset of %s-%d above %d is committed from now on, "
+            "so that it is read again after a restart. Close a stream that is done with, by aclose() or async with",
+            *(getattr(inbox.kind, "__name__", inbox.kind), *lane.name, lane.floor),
+        )
 
     def end(self) -> None:
         """All streams yield what waits in them, then end."""

@@ -763,3 +763,55 @@ def test_factories_may_be_async(kafka: Broker, topic: str) -> None:
             assert numbers(await take(found, 1)) == [1]
 
     run(main())
+
+
+# --- readers that come one after the other, or go without a word --------------------------------------------------
+
+
+def test_readers_that_subscribe_one_after_the_other(kafka: Broker) -> None:
+    """SDM-2: what waits when a program subscribes to one type and then to another is handed to both."""
+    topic = new_topic(kafka)
+    specs = [*orders(topic), *orders(topic, parser=audit, kind=Audit)]
+
+    async def main() -> None:
+        await produce(kafka, topic, [1, 2, 3])
+        factory = consumer_factory(kafka, auto_offset_reset="earliest")
+        async with KafkaListener(specs, consumer_factory=factory) as listener:
+            await wait_until(lambda: listener.stats().records == 3, "the records wait")
+            found, texts = await listener.subscribe(Order), await listener.subscribe(Audit)
+            assert numbers(await take(found, 3)) == [1, 2, 3]
+            assert len(await take(texts, 3)) == 3
+
+    run(main())
+
+
+def test_a_reader_that_crashes_beside_another(kafka: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    """SDM-9: what it had not finished is not committed, though another reader of the topic goes on; one warning."""
+    topic, group = new_topic(kafka), unique()
+    specs = [*orders(topic), *orders(topic, parser=audit, kind=Audit)]
+    commit: Any = {"interval_s": 0.05}
+
+    async def crash(found: Any) -> None:
+        async with found:
+            async for order in found:
+                assert order.number < 3 or 1 / 0
+
+    async def main() -> None:
+        factory = consumer_factory(kafka, group)
+        async with KafkaListener(specs, consumer_factory=factory, auto_commit=commit) as listener:
+            found, texts = await listener.subscribe(Order), await listener.subscribe(Audit)
+            await produce(kafka, topic, [1, 2, 3, 4])
+            with pytest.raises(ZeroDivisionError):
+                await crash(found)
+            assert len(await take(texts, 4)) == 4
+            await produce(kafka, topic, [5])
+            assert len(await take(texts, 1)) == 1
+        assert (await committed(kafka, group, topic))[0] == 2
+        async with KafkaListener(specs, consumer_factory=factory, auto_commit=commit) as listener:
+            assert numbers(await take(await listener.subscribe(Order), 3)) == [3, 4, 5]
+
+    with caplog.at_level(logging.WARNING, LOGGER):
+        run(main())
+    said = [record.getMessage() for record in caplog.records if "without closing" in record.getMessage()]
+    assert len(said) == 1
+    assert f"{topic}-0 above 2" in said[0]
