@@ -266,21 +266,23 @@ class Address:
         """
         topics: dict[str, None] = {}
         refused: dict[str, None] = {}
+        found: list[Header] = []
+        told = ""
         for name, value in headers:
-            if name.lower() == REPLY_TOPIC:
+            lower = name.lower()
+            if lower in NAMES or lower in names:
+                found.append((name, value))
+                told = told or text(value or b"")
+            elif lower == TOKEN:
+                found.append((name, value))
+            elif lower == REPLY_TOPIC:
                 topic = text(value or b"")
                 reason = _reason(topic, allowed, own)
                 if reason:
                     refused[f"{topic[:100]!r} ({reason})"] = None
                 else:
                     topics[topic] = None
-        found = [(name, value) for name, value in headers if _correlates(name.lower(), names)]
-        told = next((text(value) for name, value in found if value and name.lower() != TOKEN), "")
         return cls(tuple(topics), tuple(refused), found, told or ("" if key is None else text(key)))
-
-
-def _correlates(name: str, names: Collection[str]) -> bool:
-    return name in NAMES or name == TOKEN or name in names
 
 
 def _reason(topic: str, allowed: Collection[str] | None, own: Collection[str]) -> str:
