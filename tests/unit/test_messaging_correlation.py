@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import Future, new_event_loop
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -41,7 +39,6 @@ class Requester:
     """Adds requests as KafkaRPC does, and remembers what each would send."""
 
     def __init__(self) -> None:
-        self.loop = new_event_loop()
         self.clock = Clock()
         self.waiters = Waiters(self.clock)
 
@@ -53,8 +50,7 @@ class Requester:
         name: str = "request_id",
         headers: Any = None,
     ) -> tuple[Waiter, Any, list[Any]]:
-        future: Future[Any] = self.loop.create_future()
-        waiter = self.waiters.add(future, given_id, key, way, name)
+        waiter = self.waiters.add(object(), given_id, key, way, name)
         return waiter, *outgoing(waiter, key, way, name, pairs(headers), HERE)
 
     def end(self, waiter: Waiter, replied: bool = True) -> None:
@@ -67,10 +63,8 @@ class Requester:
 
 
 @pytest.fixture
-def requester() -> Iterator[Requester]:
-    made = Requester()
-    yield made
-    made.loop.close()
+def requester() -> Requester:
+    return Requester()
 
 
 # --- the id and where it travels -------------------------------------------------------------------------------------
@@ -260,7 +254,6 @@ def test_a_token_decides_alone(requester: Requester) -> None:
     assert requester.waiters.find(sent, b"k") is mine
     assert requester.waiters.find(sent_by_them, b"k") is Unmatched.FOREIGN
     assert other.waiters.find(sent_by_them, b"k") is theirs
-    other.loop.close()
 
 
 def test_late_and_repeated_replies_are_nobodys(requester: Requester) -> None:
@@ -316,7 +309,6 @@ def test_no_reply_is_too_strange(headers: Any, key: Any) -> None:
     requester = Requester()
     requester.ask()
     requester.ask(key=uuid4().hex, name="custom")
-    requester.loop.close()
     assert isinstance(requester.waiters.find(headers, key), Unmatched)
     assert isinstance(Address.of(headers, key), Address)
     error_of(headers)
@@ -327,7 +319,6 @@ def test_every_key_is_its_own_id(key: bytes) -> None:
     """Also one that is not UTF-8: the server answers with the same bytes."""
     requester = Requester()
     waiter, sent, headers = requester.ask(key=key)
-    requester.loop.close()
     assert sent == key
     assert requester.waiters.find((), key) is waiter
     assert requester.waiters.find(headers, None) is waiter
@@ -349,7 +340,6 @@ def test_the_tables_are_empty_when_nobody_waits(steps: list[str]) -> None:
         assert requester.waiters.find(headers, key) is waiter
     for waiter, *_ in waiting:
         requester.end(waiter)
-    requester.loop.close()
     assert requester.empty()
 
 
