@@ -98,14 +98,11 @@ print(len(producer), worst)
 @pytest.mark.parametrize("version", ["2.3.0", "2.16.1"])
 def test_dropped_producers_leave_no_descriptor(cluster: Broker, topic: str, version: str) -> None:
     """AGT-28: ten producers made and dropped are gone at once, without the garbage collector: no cycle holds them."""
+    cluster.create_system_topics()  # an error on the way would hold a client of the agent's until it is collected
     program = (
         HURRY
         + """
 import gc
-producer = Producer({"bootstrap.servers": address})
-producer.list_topics(topic, 20)
-time.sleep(1)
-del producer
 gc.disable()
 def descriptors():
     return len(os.listdir("/proc/self/fd"))
@@ -253,14 +250,14 @@ print(resident() - before < 3000, len(producer))
         cluster.delete_topics(topic)
 
 
-@pytest.mark.parametrize("version", ["2.3.0", "2.16.1"])
-def test_an_exchange_in_the_middle_of_the_first_produce(cluster: Broker, topic: str, version: str) -> None:
+@pytest.mark.parametrize(("version", "turns"), [("2.3.0", 10), ("2.16.1", 60)])  # 2.3.0 takes a second to close
+def test_an_exchange_in_the_middle_of_the_first_produce(cluster: Broker, topic: str, version: str, turns: int) -> None:
     """AGT-23, AGT-35: whether the first produce or the exchange comes first, order holds and nothing is lost."""
     program = """
 import random, sys, threading, time
 from confluent_kafka import Producer
-address, topic = sys.argv[1:]
-for turn in range(30):
+address, topic, turns = sys.argv[1:]
+for turn in range(int(turns)):
     got, going = [], True
     producer = Producer({"bootstrap.servers": address, "linger.ms": 1, "error_cb": lambda error: None})
     handles = producer._superclient
@@ -296,4 +293,5 @@ for turn in range(30):
 print("done")
 """
     env = {"SUPERSTREAM_METADATA_TIMEOUT_MS": "0", "SUPERSTREAM_DEFAULTS": "off"}
-    assert _run(_python(version), program, cluster, topic, **env) == "done\n"
+    done = run_program(_python(version), program, cluster.bootstrap, topic, str(turns), env=env)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stdout + done.stderr
