@@ -134,7 +134,7 @@ def in_order(kafka: Broker, topic: str, records: int, others: dict[bytes, int] |
     found: dict[bytes, list[int]] = defaultdict(list)
     unread = set(ends)
     while unread:
-        for message in consumer.consume(10_000, 1.0):
+        for message in consumer.consume(10_000, 0.1):
             if message.error() is None:
                 found[message.key()].append(int(message.value().partition(b" ")[0]))
             else:
