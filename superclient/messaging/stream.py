@@ -94,7 +94,8 @@ class Inbox:
     async def settled(self, *, empty: bool) -> None:
         """Return when nothing is in a reader's hands, and (`empty`) nothing waits; at once where nobody will come."""
         while (self.hand is not None or (empty and self.queue)) and self.reader is not None and not self.reader.done():
-            self.changed = asyncio.get_running_loop().create_future()
+            if self.changed is None or self.changed.done():  # two may wait: a rebalance, and the listener's end
+                self.changed = asyncio.get_running_loop().create_future()
             await asyncio.wait({self.changed, self.reader}, return_when=asyncio.FIRST_COMPLETED)
 
 
