@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -134,8 +133,3 @@ async def ours_left(before: set[asyncio.Task[Any]]) -> None:
         return [task for task in tasks if "/aiokafka/" not in task.get_coro().cr_code.co_filename]  # type: ignore[union-attr]
 
     await wait_until(lambda: not left(), "no task of ours is left", 5.0)
-
-
-def plain(text: str) -> str:
-    """A log without its random ids."""
-    return re.sub(r"[0-9a-f]{32}", "ID", text)
