@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tracemalloc
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ GROWTH, SLACK = 1.1, 5.0  # of the memory after a tenth of the records, and MB: 
 def test_the_memory_of_a_million_records_is_flat(fresh_kafka: Broker) -> None:
     """SDM-12: a slow reader, a queue of 1,000: every record once, and no more memory than after the first tenth."""
     topic = fresh_kafka.create_topic("soak", 4)
-    fill(fresh_kafka, topic, [document(number) for number in range(RECORDS)])
+    fill(fresh_kafka, topic, map(document, range(RECORDS)))
     python = environment(packages=["aiokafka"], extras=["messaging"])
     job = {"bootstrap": fresh_kafka.bootstrap, "topic": topic, "records": RECORDS, "way": "listener", "queue": QUEUE}
     quiet = {"SUPERSTREAM_DISABLED": "true"}
@@ -42,7 +43,7 @@ def test_the_memory_of_a_million_records_is_flat(fresh_kafka: Broker) -> None:
 def test_what_is_held_for_a_slow_reader(kafka: Broker, topic: str) -> None:
     """SDM-12: of 40 MB that wait, a queue of 1,000 values and what aiokafka fetches at a time are in memory."""
     count, size, fetched = 10_000, 4096, 256 << 10
-    fill(kafka, topic, [b"%d " % number + b"." * size for number in range(count)])
+    fill(kafka, topic, (b"%d " % number + b"." * size for number in range(count)))
     consumers = consumer_factory(kafka, max_partition_fetch_bytes=fetched)
     specs = orders(topic, parser=lambda record: record.value, kind=bytes)
 
@@ -70,7 +71,7 @@ def test_what_is_held_for_a_slow_reader(kafka: Broker, topic: str) -> None:
     assert most <= 2 * (QUEUE * size + 4 * fetched), most
 
 
-def fill(kafka: Broker, topic: str, values: list[bytes]) -> None:
+def fill(kafka: Broker, topic: str, values: Iterable[bytes]) -> None:
     """Record n in partition n modulo the number of them."""
     partitions = kafka.topics()[topic]
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 2**20})
