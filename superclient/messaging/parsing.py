@@ -81,5 +81,12 @@ def checked(auto_commit: AutoCommit | None) -> AutoCommit | None:
     return auto_commit
 
 
+def seconds(name: str, value: float) -> float:
+    """The same. Raises ValueError where it is no time to wait."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        raise ValueError(f"{name} is a number of seconds above 0; it is {value!r}")
+    return value
+
+
 def _named(kind: object) -> str:
     return getattr(kind, "__name__", None) or repr(kind)

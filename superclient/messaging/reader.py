@@ -17,7 +17,7 @@ from superclient.errors import MessagingStoppedError, TopicMissing, Unreachable
 from superclient.messaging.commits import Commits
 from superclient.messaging.connection import ConsumerFactory, broken, closed, made, undecodable
 from superclient.messaging.lanes import Lane, Partition
-from superclient.messaging.parsing import AutoCommit
+from superclient.messaging.parsing import AutoCommit, seconds
 from superclient.messaging.rebalance import Rebalances
 from superclient.messaging.tasks import each, ended, through
 from superclient.messaging.told import Told, brief, logger
@@ -72,6 +72,8 @@ class Reader:
         start_timeout: float = 60.0,
         handover_timeout: float = 5.0,
     ) -> None:
+        if not callable(consumer_factory):
+            raise ValueError(f"consumer_factory is called for a new consumer; it is {consumer_factory!r:.100}")
         self.consumer: Any = None
         self.lanes: dict[Partition, Lane] = {}
         self.sink = sink
@@ -81,8 +83,8 @@ class Reader:
         self.told = Told()
         self._topics = sorted(topics)
         self._factory = consumer_factory
-        self._start_timeout = start_timeout
-        self._handover_timeout = handover_timeout
+        self._start_timeout = seconds("start_timeout", start_timeout)
+        self._handover_timeout = seconds("handover_timeout", handover_timeout)
         self._owner: asyncio.Task[None] | None = None
         self._pump: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None] | None = None

@@ -17,7 +17,7 @@ from superclient.messaging.correlation import Address, Header, error_headers
 from superclient.messaging.interrupts import Interrupt
 from superclient.messaging.lanes import Lane
 from superclient.messaging.link import Link, ProducerFactory
-from superclient.messaging.parsing import AutoCommit, checked
+from superclient.messaging.parsing import AutoCommit, checked, seconds
 from superclient.messaging.reader import Reader
 from superclient.messaging.tasks import through
 from superclient.messaging.told import Told, brief, logger
@@ -73,7 +73,7 @@ class KafkaRPCServer:
         parser: Callable[[Any], Any] | None = None,
         concurrency: int = 100,
         auto_commit: AutoCommit | None = _AUTO_COMMIT,
-        reply_topics: Collection[str] | None = None,
+        reply_topics: str | Collection[str] | None = None,
         reply_timeout: float = 10.0,
         start_timeout: float = 60.0,
         handover_timeout: float = 5.0,
@@ -99,7 +99,7 @@ class KafkaRPCServer:
 
         Raises ValueError for what cannot be meant.
         """
-        self._topics = frozenset([topics] if isinstance(topics, str) else topics)
+        self._topics = _names(topics)
         if not self._topics or not all(isinstance(topic, str) and topic for topic in self._topics):
             raise ValueError(f"topics are names, at least one; they are {topics!r}")
         if not callable(handler) or not (parser is None or callable(parser)):
@@ -109,8 +109,8 @@ class KafkaRPCServer:
         self._handler = handler
         self._parser = parser
         self._concurrency = concurrency
-        self._allowed = None if reply_topics is None else frozenset(reply_topics)
-        self._reply_timeout = reply_timeout
+        self._allowed = None if reply_topics is None else _names(reply_topics)
+        self._reply_timeout = seconds("reply_timeout", reply_timeout)
         self._names = frozenset(name.lower() for name in correlation_headers)
         self._counts: Counter[str] = Counter()
         self._told = Told()
@@ -320,6 +320,10 @@ class KafkaRPCServer:
     def _unanswered(self, record: Any, topic: str, why: str) -> None:
         self._counts["unanswered"] += 1
         self._told(record.topic, "the request at %s is not answered on %s: %s", _place(record), topic, why)
+
+
+def _names(topics: str | Collection[str]) -> frozenset[str]:
+    return frozenset([topics] if isinstance(topics, str) else topics)
 
 
 def _error(code: str, message: str) -> _Reply:
