@@ -2,19 +2,21 @@
 
     python -m benchmarks.messaging [--quick] [--requests | --listening | --memory]
 
-Requests: KafkaRPC and KafkaRPCServer against two clients of aiokafka's written by hand, each in a process of its own,
-on topics of their own; with one side ours and the other by hand, one sees on which side the time goes. Listening: the
+Requests: KafkaRPC and KafkaRPCServer against two clients of aiokafka's written by hand, on topics of their own; with
+one side ours and the other by hand, one sees on which side the time goes. Two servers, a process each, are asked by one
+process that takes turns every fraction of a second: what disturbs a machine for longer disturbs all. Listening: the
 records of one topic, parsed, against `async for` over AIOKafkaConsumer. Memory: a reader that is slower than the
 records come, against the same `async for`; resident memory after a tenth of the records, and at most from then on.
 The clients have aiokafka's own settings, the same everywhere. See programs/messaging_*.py.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from confluent_kafka import Producer
@@ -25,12 +27,14 @@ from benchmarks._harness import (
     OURS,
     PROGRAMS,
     Arm,
+    Results,
     broker,
     environment,
     interleave,
     options,
     progress,
     run,
+    run_all,
 )
 from benchmarks._report import Row, compare, publish
 from benchmarks._statistics import spread
@@ -43,7 +47,9 @@ QUIET = {"SUPERSTREAM_DISABLED": "true"}  # the agent is another benchmark's
 
 # Who asks, and who answers.
 SIDES = {BARE: (BARE, BARE), OURS: (OURS, OURS), "ours asks": (OURS, BARE), "ours answers": (BARE, OURS)}
+SIZE = {"alone": 50, "together": 1000, "at_once": 100}  # requests of each arm in a round
 ROUND_TRIP, RATE = 1.1, 0.9  # goals
+LIMIT = 900.0  # seconds
 
 # A way of listening, what it is compared with, and the goal.
 LISTENING = (
@@ -81,52 +87,57 @@ def main() -> None:
 
 
 def _requests(kafka: Broker, python: Path, quick: bool) -> Iterator[Row]:
-    rounds, size = (3, {"alone": 500, "repeats": 5}) if quick else (9, {"alone": 2000, "repeats": 9})
-    progress(f"messaging: requests, {rounds} rounds of {len(SIDES)} pairs")
-    job = {"bootstrap": kafka.bootstrap, "together": 1000, "at_once": 100, **size}
-    arms = [Arm(name, python, QUIET) for name in SIDES]
-    found = interleave(arms, rounds, lambda arm: _asked(kafka, arm, job))
+    rounds = 20 if quick else 80
+    progress(f"messaging: requests, {rounds} rounds of {len(SIDES)} arms")
+    found, servers = _asked(kafka, Arm("requests", python, QUIET), {"rounds": rounds, **SIZE})
     goals = {"round_trip": ROUND_TRIP, "rate": RATE}
     for name, unit, figure in (
         ("round_trip", "ms", "round trip, one at a time"),
-        ("p99", "ms", "round trip, one at a time, p99"),
         ("rate", "requests/s", "1,000 requests, 100 at once"),
         ("cpu", "µs", "CPU time of who asks, 100 at once"),
-        ("server", "µs", "CPU time of who answers"),
     ):
         for side in list(SIDES)[1:]:
             title = figure if side == OURS else f"{figure}: {side} alone"
             row = compare(title, found, name, goals.get(name) if side == OURS else None, unit, ours=side)
             yield replace(row, arms={BARE: row.arms[BARE], OURS: row.arms[side]}, at_least=name == "rate")
+    yield compare("CPU time of who answers, over all requests", servers, "cpu", None, "µs")
 
 
-def _asked(kafka: Broker, arm: Arm, job: dict[str, Any]) -> dict[str, Any] | str:
-    """One pair of processes, on two topics of their own."""
+def _asked(kafka: Broker, arm: Arm, job: dict[str, Any]) -> tuple[Results, Results]:
+    """What who asks has measured, by arm; and what the two servers cost."""
     number = next(_numbers)
-    asked = kafka.create_topic(f"requests-{number}", PARTITIONS)
-    answered = kafka.create_topic(f"replies-{number}", 1)
-    asks, answers = SIDES[arm.name]
-    job = {**job, "asked": asked, "answered": answered}
-    try:
-        with _serving(arm, {**job, "role": "serve", "way": answers}) as cost:
-            said = run(arm, "messaging_requests", {**job, "role": "ask", "way": asks}, 120.0)
-            return said if isinstance(said, str) else {**said, "server": cost()["cpu"]}
-    finally:
-        kafka.delete_topics(asked, answered)
+    asked = {way: kafka.create_topic(f"requests-{number}-{way}", PARTITIONS) for way in (BARE, OURS)}
+    answered = {way: kafka.create_topic(f"replies-{number}-{way}", 1) for way in (BARE, OURS)}
+    arms = {name: (asks, asked[answers]) for name, (asks, answers) in SIDES.items()}
+    job = {**job, "bootstrap": kafka.bootstrap, "role": "ask", "answered": answered, "arms": arms}
+    found, servers = Results(), Results()
+    with ExitStack() as stack:
+        costs = {way: stack.enter_context(_serving(arm, kafka, way, topic)) for way, topic in asked.items()}
+        said = run_all(arm, "messaging_requests", job, LIMIT)
+        if isinstance(said, str):
+            raise RuntimeError(f"the requests took {said}")
+        for way, cost in costs.items():
+            servers.found[way].append(cost())
+    for one in said:
+        for name, figures in one.items():
+            found.found[name].append({**figures, "round_trip": median(figures["took"]) * 1000})
+    kafka.delete_topics(*asked.values(), *answered.values())
+    return found, servers
 
 
 @contextmanager
-def _serving(arm: Arm, job: dict[str, Any]) -> Iterator[Any]:
+def _serving(arm: Arm, kafka: Broker, way: str, topic: str) -> Iterator[Callable[[], dict[str, Any]]]:
     """A server that is ready; what is yielded ends it, and answers what it cost."""
     program = PROGRAMS / "messaging_requests.py"
+    job = {"bootstrap": kafka.bootstrap, "role": "serve", "way": way, "asked": topic}
     with start_program(arm.python, program, json.dumps(job), env=arm.env) as server:
         if server.stdout is None or server.stdout.readline() != "ready\n":
-            raise RuntimeError(f"no server in arm {arm.name}: {server.communicate()[1]}")
+            raise RuntimeError(f"no server, {way}: {server.communicate()[1]}")
 
         def cost() -> dict[str, Any]:
             said, errors = server.communicate("", 30)
             if server.returncode:
-                raise RuntimeError(f"the server failed in arm {arm.name}: {errors}")
+                raise RuntimeError(f"the server failed, {way}: {errors}")
             found: dict[str, Any] = json.loads(said)
             return found
 

@@ -1,14 +1,16 @@
 """Requests and replies over Kafka, by superclient.messaging or by hand over two clients of aiokafka's, on either side.
 
-Argument: JSON {bootstrap, asked (topic of the requests), answered (of the replies), role ("ask" or "serve"), way
-("superclient" or "bare"); to ask: alone (requests one after the other), together (requests), at_once (of them under
-way), repeats}. Both sides parse what they get, and copy what they must.
+Argument: JSON {bootstrap, role, …}. A server (role "serve", way "superclient" or "bare", asked: its topic) says
+"ready", answers until its stdin ends, and says {cpu}: µs for each request.
 
-A server says "ready", answers until its stdin ends, and says {cpu}: µs for each request. Who asks says {round_trip,
-p99 (ms, one after the other), rate (requests/s, at_once under way), cpu (µs a request, then)}.
+Who asks (role "ask") has both ways at once: answered: {way: its topic of replies}; arms: {name: [way, topic that is
+asked]}. In each of so many `rounds`, every arm has its turns, the first of them another one each time: `alone`
+requests one after the other, then `together` of them, `at_once` under way. A JSON line for each round: {arm:
+{took (s, each of those alone), rate (requests/s), cpu (µs a request, while they are many)}}.
 
 By hand: the futures of the requests in a dict, under a random id that is the record's key; a task for each request on
 the other side, a hundred of them at most, its offsets committed by aiokafka every second, whether answered or not.
+Both sides parse what they get, and copy what they must.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ import sys
 import time
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
-from statistics import median
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from orders import Order, document, parse
@@ -29,8 +31,7 @@ REPLY_TO = "x-reply-topic"
 
 def main() -> None:
     job = json.loads(sys.argv[1])
-    role, way = job["role"], job["way"]
-    asyncio.run({"ask": ask, "serve": serve}[role](job, WAYS[role, way]))
+    asyncio.run({"ask": ask, "serve": serve}[job["role"]](job))
 
 
 def consumer(job: dict, *topics: str, **settings) -> AIOKafkaConsumer:
@@ -45,22 +46,28 @@ def producer(job: dict) -> AIOKafkaProducer:
 # --- who asks ---------------------------------------------------------------------------------------------------------
 
 
-async def ask(job: dict, way) -> None:
-    async with way(job) as request:
-        await in_parallel(request, WARM_UP, job["at_once"])
-        took = await one_by_one(request, job["alone"])
-        rates, cpus = [], []
-        for _ in range(job["repeats"]):
-            start, cpu = time.perf_counter(), time.process_time()
-            await in_parallel(request, job["together"], job["at_once"])
-            rates.append(job["together"] / (time.perf_counter() - start))
-            cpus.append((time.process_time() - cpu) / job["together"] * 1e6)
-    took.sort()
-    p99 = took[len(took) * 99 // 100]
-    print(
-        json.dumps({"round_trip": median(took) * 1e3, "p99": p99 * 1e3, "rate": median(rates), "cpu": median(cpus)}),
-        flush=True,
-    )
+async def ask(job: dict) -> None:
+    async with AsyncExitStack() as stack:
+        ways = {
+            way: await stack.enter_async_context(WAYS["ask", way]({**job, "answered": topic}))
+            for way, topic in job["answered"].items()
+        }
+        arms = {name: partial(ways[way], topic) for name, (way, topic) in job["arms"].items()}
+        for request in arms.values():
+            await in_parallel(request, WARM_UP, job["at_once"])
+        names = list(arms)
+        for number in range(job["rounds"]):
+            first = number % len(names)
+            found = {name: await measured(arms[name], job) for name in [*names[first:], *names[:first]]}
+            print(json.dumps(found), flush=True)
+
+
+async def measured(request, job: dict) -> dict:
+    took, together = await one_by_one(request, job["alone"]), job["together"]
+    start, cpu = time.perf_counter(), time.process_time()
+    await in_parallel(request, together, job["at_once"])
+    cpu, elapsed = time.process_time() - cpu, time.perf_counter() - start
+    return {"took": took, "rate": together / elapsed, "cpu": cpu / together * 1e6}
 
 
 async def one_by_one(request, count: int) -> list[float]:
@@ -91,10 +98,10 @@ async def checked(request, number: int) -> None:
 
 @asynccontextmanager
 async def asked_by_hand(job: dict):
-    loop, waiting, topic = asyncio.get_running_loop(), {}, job["asked"]
+    loop, waiting = asyncio.get_running_loop(), {}
     reply_to = job["answered"].encode()
 
-    async def request(value: bytes) -> Order:
+    async def request(topic: str, value: bytes) -> Order:
         name = uuid.uuid4().hex.encode()
         waiting[name] = future = loop.create_future()
         try:
@@ -131,9 +138,9 @@ async def asked_by_ours(job: dict):
 
     spec = {"topics": [job["answered"]], "type": Order, "parser": parse}
     rpc = KafkaRPC([spec], consumer_factory=lambda: consumer(job), producer_factory=lambda: producer(job))
-    topic, reply_to = job["asked"], [job["answered"]]
+    reply_to = [job["answered"]]
 
-    async def request(value: bytes) -> Order:
+    async def request(topic: str, value: bytes) -> Order:
         return await rpc.request(
             topic, value, req_headers_reply_to=reply_to, res_timeout=PATIENCE, res_expect_type=Order
         )
@@ -145,9 +152,9 @@ async def asked_by_ours(job: dict):
 # --- who answers ------------------------------------------------------------------------------------------------------
 
 
-async def serve(job: dict, way) -> None:
+async def serve(job: dict) -> None:
     work = Work()
-    async with way(job, work.handle):
+    async with WAYS["serve", job["way"]](job, work.handle):
         print("ready", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
         print(json.dumps({"cpu": work.cpu}), flush=True)
