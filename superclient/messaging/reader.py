@@ -239,8 +239,8 @@ class Reader:
         self.sink.take(lane)
         if lane.backlog and not lane.paused:
             # What the consumer has fetched ahead would be thrown away by the pause, and fetched again after it.
-            for each, more in (await self.consumer.getmany(partition, timeout_ms=0, max_records=2**31)).items():
-                self._filed(each, more)
+            for found, more in (await self.consumer.getmany(partition, timeout_ms=0, max_records=2**31)).items():
+                self._filed(found, more)
             self.offer([lane])
 
     def _filed(self, partition: Any, records: list[Any]) -> Lane | None:
@@ -252,7 +252,7 @@ class Reader:
             return None
         behind = records[-1].offset + 1
         if self._deserializes:
-            records = [each for each in records if not self._undecodable(each)]
+            records = [record for record in records if not self._undecodable(record)]
         lane.add(records, behind)
         return lane
 
