@@ -15,6 +15,8 @@ Everything lives on one event loop. For confluent-kafka, and for records as they
 import sys
 from importlib.util import find_spec
 
+from superclient._lazy import lazily
+
 # Asked for here, once for every module of the package: else the first of them would fail in the middle of an import.
 if "aiokafka" not in sys.modules and find_spec("aiokafka") is None:
     raise ImportError("superclient.messaging needs aiokafka: pip install 'superclient[messaging]'", name="aiokafka")
@@ -50,14 +52,4 @@ if TYPE_CHECKING:
     from superclient.messaging.server import ServerStats as ServerStats
     from superclient.messaging.stream import TypeStream as TypeStream
 
-
-def __getattr__(name: str) -> object:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(__import__(_PUBLIC[name], fromlist=(name,)), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+__getattr__, __dir__ = lazily(globals(), _PUBLIC)

@@ -20,6 +20,8 @@ A class has a sync and an async face (`produce`, `aproduce`) over one core. The 
 import sys
 from importlib.util import find_spec
 
+from superclient._lazy import lazily
+
 # Asked for here, once for every module of the package: else the first of them would fail in the middle of an import.
 if "confluent_kafka" not in sys.modules and find_spec("confluent_kafka") is None:
     raise ImportError(
@@ -84,14 +86,4 @@ if TYPE_CHECKING:
     from superclient.toolkit.results import RelayResult as RelayResult
     from superclient.toolkit.results import TransactionResult as TransactionResult
 
-
-def __getattr__(name: str) -> object:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(__import__(_PUBLIC[name], fromlist=(name,)), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+__getattr__, __dir__ = lazily(globals(), _PUBLIC)
