@@ -198,7 +198,7 @@ class Flow:
             with self._changed:
                 for message in records:
                     claim = self._claims.get(message.partition())
-                    if claim is not None:
+                    if claim is not None and claim.expects(message):
                         claim.lane.put(claim, message)
                 self._changed.notify_all()
         self._hold()

@@ -33,6 +33,13 @@ class Claim:
         self.next: int | None = None  # the offset after the last record that was handed to the lane
         self.paused: bool | None = None  # None: the library may still pause it for an earlier claim
 
+    def expects(self, message: Any) -> bool:
+        """Whether the record is one that the lane has not had.
+
+        Rarely librdkafka goes back to where it began, on resuming a partition that was paused before its first record.
+        """
+        return self.next is None or message.offset() >= self.next
+
 
 @dataclass(frozen=True)
 class Ways:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from superclient.errors import KafkaProducerFencedError, RelayError
 from superclient.toolkit import (
@@ -123,6 +123,27 @@ def test_everything_arrives_as_it_was_and_the_residue_too(kafka: Broker, in_flig
     assert grown["relay.messages.forwarded"] == 103
     assert grown["relay.batch.commit"] == grown["producer.tx.commit"] == result.batches
     assert max(one["records"] for one in running.told("relay_batch_committed")) == 25
+
+
+def test_a_library_that_goes_back_repeats_nothing(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """KLI-17: records that the library reads a second time, as it may after a pause, are not relayed a second time."""
+    source, target = pair(kafka, "back", 1)
+    fill(kafka.bootstrap, source, 1, range(200))
+    went_back = []
+    with relay(kafka.bootstrap, source, target, stop_on_empty=True) as running:
+        fetch = running.consumer.fetch
+
+        def back_once(*args: Any, **options: Any) -> list[Any]:
+            records = fetch(*args, **options)
+            if records and records[-1].offset() >= 100 and not went_back:
+                went_back.append(records[-1].offset())
+                running.consumer.client.seek(TopicPartition(source, 0, 10))
+            return records
+
+        monkeypatch.setattr(running.consumer, "fetch", back_once)
+        assert running.run().forwarded == 200
+    assert went_back
+    assert same(kafka, source, target)
 
 
 def test_several_transactions_are_under_way_at_once(kafka: Broker) -> None:
