@@ -4,7 +4,7 @@
 
 Requests: KafkaRPC and KafkaRPCServer against two clients of aiokafka's written by hand, on topics of their own; with
 one side ours and the other by hand, one sees on which side the time goes. Two servers, a process each, are asked by one
-process that takes turns every fraction of a second: what disturbs a machine for longer disturbs all. Listening: the
+process by turns, after every request or every thousand: what disturbs a machine for longer disturbs all. Listening: the
 records of one topic, parsed, against `async for` over AIOKafkaConsumer. Memory: a reader that is slower than the
 records come, against the same `async for`; resident memory after a tenth of the records, and at most from then on.
 The clients have aiokafka's own settings, the same everywhere. See programs/messaging_*.py.

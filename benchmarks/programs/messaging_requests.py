@@ -4,9 +4,9 @@ Argument: JSON {bootstrap, role, …}. A server (role "serve", way "superclient"
 "ready", answers until its stdin ends, and says {cpu}: µs for each request.
 
 Who asks (role "ask") has both ways at once: answered: {way: its topic of replies}; arms: {name: [way, topic that is
-asked]}. In each of so many `rounds`, every arm has its turns, the first of them another one each time: `alone`
-requests one after the other, then `together` of them, `at_once` under way. A JSON line for each round: {arm:
-{took (s, each of those alone), rate (requests/s), cpu (µs a request, while they are many)}}.
+asked]}. In each of so many `rounds` every arm has its turns, in another order each time: `alone` requests that wait for
+one another, one of each arm by turns; then `together` requests of an arm, `at_once` under way. A JSON line for each
+round: {arm: {took (s, each of those alone), rate (requests/s), cpu (µs a request, while they are many)}}.
 
 By hand: the futures of the requests in a dict, under a random id that is the record's key; a task for each request on
 the other side, a hundred of them at most, its offsets committed by aiokafka every second, whether answered or not.
@@ -55,29 +55,29 @@ async def ask(job: dict) -> None:
         arms = {name: partial(ways[way], topic) for name, (way, topic) in job["arms"].items()}
         for request in arms.values():
             await in_parallel(request, WARM_UP, job["at_once"])
-        names = list(arms)
-        for number in range(job["rounds"]):
-            first = number % len(names)
-            found = {name: await measured(arms[name], job) for name in [*names[first:], *names[:first]]}
-            print(json.dumps(found), flush=True)
+        for _ in range(job["rounds"]):
+            arms = dict([*arms.items()][1:] + [*arms.items()][:1])
+            took = await one_by_one(arms, job["alone"])
+            found = {name: await many(request, job["together"], job["at_once"]) for name, request in arms.items()}
+            print(json.dumps({name: {"took": took[name], **found[name]} for name in arms}), flush=True)
 
 
-async def measured(request, job: dict) -> dict:
-    took, together = await one_by_one(request, job["alone"]), job["together"]
-    start, cpu = time.perf_counter(), time.process_time()
-    await in_parallel(request, together, job["at_once"])
-    cpu, elapsed = time.process_time() - cpu, time.perf_counter() - start
-    return {"took": took, "rate": together / elapsed, "cpu": cpu / together * 1e6}
-
-
-async def one_by_one(request, count: int) -> list[float]:
-    """Seconds of each."""
-    took = []
+async def one_by_one(arms: dict, count: int) -> dict[str, list[float]]:
+    """Seconds of each request; the arms take turns after each, so that all have the same moments."""
+    took: dict[str, list[float]] = {name: [] for name in arms}
     for number in range(count):
-        start = time.perf_counter()
-        await checked(request, number)
-        took.append(time.perf_counter() - start)
+        for name, request in arms.items():
+            start = time.perf_counter()
+            await checked(request, number)
+            took[name].append(time.perf_counter() - start)
     return took
+
+
+async def many(request, together: int, at_once: int) -> dict[str, float]:
+    start, cpu = time.perf_counter(), time.process_time()
+    await in_parallel(request, together, at_once)
+    cpu, elapsed = time.process_time() - cpu, time.perf_counter() - start
+    return {"rate": together / elapsed, "cpu": cpu / together * 1e6}
 
 
 async def in_parallel(request, count: int, at_once: int) -> None:
