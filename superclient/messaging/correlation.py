@@ -5,13 +5,15 @@ id is the caller's own (`correlation_id`, `req_key`), somebody else may use the 
 token travels with it; a server of ours copies that too.
 """
 
+import os
 import re
 import time
-import uuid
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 NAMES = ("request_id", "correlation_id", "x-correlation-id")  # headers of replies that hold the id, in any case
 REPLY_TOPIC = "x-reply-topic"
@@ -26,7 +28,14 @@ _OURS = (REPLY_TOPIC, TOKEN, ERROR_CODE, ERROR_MESSAGE)
 _ERROR_LENGTH = 1000  # characters of an error that are sent; the log has all of it
 _REMEMBERED = 100_000  # keys that were used as ids, and for how many seconds
 _SECONDS = 600.0
+_SHORT = 64  # characters of a header's name that is worth remembering
+_LONGEST = 250  # bytes of a topic's name that are looked at: one more than it may have
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+def _random() -> str:
+    """96 bits; half of a UUID's characters, of which aiokafka hashes every one in Python, here and at the server."""
+    return urlsafe_b64encode(os.urandom(12)).decode()
 
 
 def text(raw: object) -> str:
@@ -145,7 +154,7 @@ class Waiters:
         if waiter.header is not None and waiter.header not in NAMES:
             self._customs[waiter.header] = self._customs.get(waiter.header, 0) + 1
         if explicit is not None or key is not None:
-            waiter.token = uuid.uuid4().hex
+            waiter.token = _random()
             self._by_token[waiter.token] = waiter
         if base is not None:
             self._by_base.setdefault(base, []).append(waiter)
@@ -161,7 +170,7 @@ class Waiters:
         base = text(key) if key is not None else ""
         if base and not self._taken(base):
             return base, None
-        return (f"{base}:{uuid.uuid4().hex}", base) if base else (uuid.uuid4().hex, None)
+        return (f"{base}:{_random()}", base) if base else (_random(), None)
 
     def retire(self, waiter: Waiter) -> None:
         """It waits no more; nothing happens the second time."""
@@ -186,7 +195,7 @@ class Waiters:
         ids: dict[str, list[str]] = {}
         tokens: list[str] = []
         for name, value in headers:
-            lower = name.lower()
+            lower = _lower(name)
             if value and (lower in NAMES or lower in self._customs):
                 ids.setdefault(lower, []).append(text(value))
             elif value and lower == TOKEN:
@@ -232,21 +241,20 @@ class Waiters:
 # --- the server ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """Where the replies of a request go.
 
     Attributes:
         topics: their names, each once, in the request's order.
         refused: what else it names, with the reason: "nowhere: it is no topic's name".
         headers: the correlation, as it came.
-        id: the first of it as text, else the key, for the log; "" where there is none.
+        raw: the first of it, else the key, else None.
     """
 
-    topics: tuple[str, ...]
-    refused: tuple[str, ...]
+    topics: list[str]
+    refused: list[str]
     headers: list[Header]
-    id: str
+    raw: object
 
     @classmethod
     def of(
@@ -254,8 +262,8 @@ class Address:
         headers: Sequence[Header],
         key: object,
         names: Collection[str] = (),
-        allowed: Collection[str] | None = None,
-        own: Collection[str] = (),
+        allowed: frozenset[str] | None = None,
+        own: frozenset[str] = frozenset(),
     ) -> "Address":
         """What a request's headers and key say.
 
@@ -264,25 +272,47 @@ class Address:
             allowed: topics that may be answered to; None: any.
             own: the server's own topics, to which an answer would be a request.
         """
-        topics: dict[str, None] = {}
-        refused: dict[str, None] = {}
+        topics: list[str] = []
+        refused: list[str] = []
         found: list[Header] = []
-        told = ""
-        for name, value in headers:
-            lower = name.lower()
+        told = b""
+        for pair in headers:
+            name, value = pair
+            lower = _lower(name)
             if lower in NAMES or lower in names:
-                found.append((name, value))
-                told = told or text(value or b"")
+                found.append(pair)
+                told = told or value or b""
             elif lower == TOKEN:
-                found.append((name, value))
+                found.append(pair)
             elif lower == REPLY_TOPIC:
-                topic = text(value or b"")
-                reason = _reason(topic, allowed, own)
-                if reason:
-                    refused[f"{topic[:100]!r} ({reason})"] = None
-                else:
-                    topics[topic] = None
-        return cls(tuple(topics), tuple(refused), found, told or ("" if key is None else text(key)))
+                topic, reason = _topic((value or b"")[:_LONGEST], allowed, own)
+                if not reason:
+                    if topic not in topics:
+                        topics.append(topic)
+                elif (shown := f"{topic[:100]!r} ({reason})") not in refused:
+                    refused.append(shown)
+        return cls(topics, refused, found, told or key)
+
+    @property
+    def id(self) -> str:
+        """The correlation id as text; "" where there is none."""
+        return "" if self.raw is None else text(self.raw)
+
+
+def _lower(name: str) -> str:
+    return _known(name) if len(name) <= _SHORT else name.lower()
+
+
+@lru_cache(1000)  # the names that come are few, and the same all the time
+def _known(name: str) -> str:
+    return name.lower()
+
+
+@lru_cache(1000)
+def _topic(raw: bytes, allowed: frozenset[str] | None, own: frozenset[str]) -> tuple[str, str]:
+    """A reply topic as text, and what speaks against it, or ""."""
+    topic = text(raw)
+    return topic, _reason(topic, allowed, own)
 
 
 def _reason(topic: str, allowed: Collection[str] | None, own: Collection[str]) -> str:
@@ -306,7 +336,8 @@ def error_headers(code: str, message: str) -> list[Header]:
 
 def error_of(headers: Sequence[Header]) -> tuple[str, str] | None:
     """Code and message of a reply that says so; None: it is none."""
-    found = {name.lower(): text(value or b"") for name, value in headers if name.lower() in (ERROR_CODE, ERROR_MESSAGE)}
+    names = (ERROR_CODE, ERROR_MESSAGE)
+    found = {lower: text(value or b"") for name, value in headers if (lower := _lower(name)) in names}
     if ERROR_CODE not in found:
         return None
     return found[ERROR_CODE] or "ERROR", found.get(ERROR_MESSAGE) or "the server answered with an error"

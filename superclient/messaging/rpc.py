@@ -217,9 +217,9 @@ class KafkaRPC:
             if not waiter.future.cancel() and not waiter.future.cancelled():
                 waiter.future.exception()  # where we were cancelled in the same moment, nobody else will ask for it
 
-    def _reply_to(self, asked: str | Sequence[str] | None) -> list[Header]:
+    def _reply_to(self, asked: str | Sequence[str] | None) -> Sequence[Header]:
         if asked is None:
-            return list(self._reply_topics)
+            return self._reply_topics
         topics = list(dict.fromkeys([asked] if isinstance(asked, str) else asked))
         unknown = [topic for topic in topics if topic not in self._routes.by_topic]
         if unknown or not topics:

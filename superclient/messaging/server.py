@@ -118,6 +118,8 @@ class KafkaRPCServer:
         self._waiting: dict[Lane, None] = {}  # lanes with records that had no room, those that wait longest first
         self._missing: dict[str, float] = {}  # reply topic → until when it is taken for missing
         self._holding = False
+        self._sending: dict[Interrupt, float] = {}  # until when, in that order
+        self._overdue: asyncio.TimerHandle | None = None
         self._patience = handover_timeout
         auto_commit = checked(auto_commit)
 
@@ -147,7 +149,11 @@ class KafkaRPCServer:
 
     async def stop(self) -> None:
         """Begin no more requests, let those that run be answered and commit them, for `handover_timeout` at most."""
-        await self._link.stop()
+        try:
+            await self._link.stop()
+        finally:
+            if self._overdue is not None:
+                self._overdue.cancel()
 
     async def __aenter__(self) -> "KafkaRPCServer":
         await self.start()
@@ -300,13 +306,15 @@ class KafkaRPCServer:
     async def _handed_over(self, topic: str, value: Any, key: Any, headers: list[Header]) -> Any:
         """The producer's promise of a delivery. Raises TimeoutError where there was none in time."""
         loop, sending = asyncio.get_running_loop(), Interrupt()
-        timer = loop.call_later(self._reply_timeout, sending.fire)
+        self._sending[sending] = loop.time() + self._reply_timeout
+        if self._overdue is None:
+            self._overdue = loop.call_later(self._reply_timeout, self._sweep)
         try:
             with sending:
                 producer = await self._link.alive()
                 return await producer.send(topic, value, key=key, headers=headers)
         finally:
-            timer.cancel()
+            del self._sending[sending]
         client = self._link.producer.client
         if client.cluster.partitions_for_topic(topic) is not None:
             raise TimeoutError(f"no room in the producer within {self._reply_timeout:g} s")
@@ -316,6 +324,16 @@ class KafkaRPCServer:
         while len(self._missing) > _MISSING:
             del self._missing[next(iter(self._missing))]
         raise TimeoutError(f"the topic was not there within {self._reply_timeout:g} s")
+
+    def _sweep(self) -> None:
+        """One timer for all sends: seldom does one wait at all."""
+        loop = asyncio.get_running_loop()
+        self._overdue = None
+        for sending, until in self._sending.items():
+            if until > loop.time():
+                self._overdue = loop.call_at(until, self._sweep)
+                break
+            sending.fire()
 
     def _unanswered(self, record: Any, topic: str, why: str) -> None:
         self._counts["unanswered"] += 1

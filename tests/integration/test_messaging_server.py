@@ -539,7 +539,8 @@ def test_requests_survive_a_broker_that_is_killed(fresh_kafka: Broker, caplog: p
             assert await rpc.request(asked, b"after") == b"after"
             await wait_until(lambda: not serving.stats().running, "all of them are done with")
         found = await committed(fresh_kafka, group, asked)
-        assert sum(found.values()) == serving.stats().requests >= 21
+        assert found == fresh_kafka.end_offsets(asked)  # one may have been handled twice, on a machine that is slow
+        assert serving.stats().requests >= 21
 
     with caplog.at_level(logging.CRITICAL):
         run(main(), 140)
