@@ -90,8 +90,21 @@ class Topics:
         """Partition → offset of the next record; empty where the topic does not exist."""
         partitions = self.topics().get(topic, 0)
         consumer = Consumer(self._client(**{"group.id": "tests"}))
+        found: dict[int, int] = {}
+
+        def answered() -> bool:
+            try:
+                for number in range(partitions):
+                    found[number] = consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1]
+            except KafkaException as problem:  # a new topic's leader may not know yet that it is one
+                if not problem.args[0].retriable() and problem.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                    raise
+                return False
+            return True
+
         try:
-            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), 10)[1] for p in range(partitions)}
+            wait_for(answered, f"the ends of {topic}")
+            return found
         finally:
             consumer.close()
 
