@@ -270,6 +270,8 @@ class TestTwoBrokers:
             near, far = _groups_of(fresh_kafka, topic)
             groups = {near: [topic], far: [topic]}
 
+            few = {"ListOffsets": 2, "OffsetFetch": 2}
+
             def asked_by(offsets):
                 wire.take()
                 offsets.read(groups, PATIENT)
