@@ -282,7 +282,7 @@ class TestTwoBrokers:
                 wait_for(lambda each=offsets: each.read(groups, PATIENT).committed == full, "both groups", 60)
                 # The first ones may still make a connection, or look who leads.
                 wait_for(
-                    lambda each=offsets: asked_by(each) == {"ListOffsets": 2, "OffsetFetch": 2}, "no more than that"
+                    lambda each=offsets: asked_by(each) == few, "no more than that"
                 )
 
             def works(offsets):
