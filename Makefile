@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# One test process per core up to two: each starts its own brokers (340 MB each), and a program's first producer waits
-# half a second for its recommendations, which three processes on two cores let pass. Set WORKERS=0 to debug.
-WORKERS ?= 2
+# Three test processes on two cores, since most of them wait; each starts its own brokers (340 MB each). Where a test
+# depends on a first producer's recommendations, it gives them more than the half second that programs wait by default.
+# Set WORKERS=0 to debug.
+WORKERS ?= 3
 PYTEST := $(BIN)/pytest
 
 .PHONY: install demo unit test matrix soak lint format bench docs servers constraints clean

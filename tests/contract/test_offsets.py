@@ -281,9 +281,7 @@ class TestTwoBrokers:
             for offsets in counted:
                 wait_for(lambda each=offsets: each.read(groups, PATIENT).committed == full, "both groups", 60)
                 # The first ones may still make a connection, or look who leads.
-                wait_for(
-                    lambda each=offsets: asked_by(each) == few, "no more than that"
-                )
+                wait_for(lambda each=offsets: asked_by(each) == few, "no more than that")
 
             def works(offsets):
                 return offsets.read(groups, PATIENT).committed == full
