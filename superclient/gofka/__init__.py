@@ -1,7 +1,7 @@
 """A client for the Gofka broker, of the standard library alone; could be lifted out of the package whole.
 
 wire.py         the broker's protocol as bytes: requests, replies, frames; no I/O
-envelope.py     what the broker does not have: key, headers, timestamp, batches, compression, in its raw messages; no I/O
+envelope.py     what the broker does not have, inside its raw messages: key, headers, timestamp, batches; no I/O
 codecs.py       gzip, snappy, lz4;  partitioning.py  which partition;  names.py  what may be a topic's name
 connection.py   one connection: pipelined, in order, each request with a time limit
 pool.py         ConnectionPool;  failover.py  BrokerFailoverManager, RetryPolicy
