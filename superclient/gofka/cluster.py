@@ -1,0 +1,162 @@
+"""The brokers as one: which leads, what topics there are, where a log ends.
+
+Each broker lists only itself, and keeps offsets and groups for itself: the first of the list that answers is the home
+of all that; records are produced on whichever leads.
+"""
+
+import asyncio
+from collections.abc import Generator, Sequence
+from ssl import SSLContext, create_default_context
+from typing import TypeVar
+
+from superclient.gofka.connection import Connection
+from superclient.gofka.errors import ConnectionError, ConsumeError, MetadataError  # noqa: A004
+from superclient.gofka.failover import RetryPolicy, parsed
+from superclient.gofka.wire import BrokerError, Fetch, Kind, Metadata, Request
+
+T = TypeVar("T")
+
+_BEYOND = 2**62
+
+
+class Cluster:
+    """Connections to the brokers of a list; everything of one client goes through it.
+
+    Args:
+        brokers: "host:port" of each.
+        client_id: what they are told.
+        timeout: seconds for connecting, and for each request.
+        use_ssl: encrypt, verifying as `ssl_context` says (by default: the system's authorities, and the name).
+        retry_policy: how often the whole list is tried again.
+    """
+
+    def __init__(
+        self,
+        brokers: str | Sequence[str],
+        *,
+        client_id: str = "superclient",
+        timeout: float = 30.0,
+        use_ssl: bool = False,
+        ssl_context: SSLContext | None = None,
+        retry_policy: RetryPolicy | None = None,
+    ) -> None:
+        self.brokers = parsed(brokers)
+        self.client_id = client_id
+        self.timeout = timeout
+        self.retry_policy = retry_policy or RetryPolicy()
+        self._ssl = (ssl_context or create_default_context()) if use_ssl else None
+        self._leader = 0
+        self._home: Connection | None = None
+        self._finding = asyncio.Lock()
+
+    async def open(self, broker: int) -> Connection:
+        """A new connection to a broker of the list, by its index. Raises ConnectionError."""
+        host, port = self.brokers[broker]
+        return await Connection.open(host, port, client_id=self.client_id, timeout=self.timeout, ssl=self._ssl)
+
+    async def home(self) -> Connection:
+        """The connection for everything but producing: to the first broker that answers; kept while it is open.
+
+        Raises ConnectionError where none answers, after the attempts of the retry policy.
+        """
+        async with self._finding:
+            if self._home is None or not self._home.is_open:
+                self._home = await self._first(list(range(len(self.brokers))))
+            return self._home
+
+    async def open_leader(self) -> Connection:
+        """A new connection to the broker that is believed to lead. Raises ConnectionError."""
+        order = [(self._leader + each) % len(self.brokers) for each in range(len(self.brokers))]
+        return await self._first(order)
+
+    def not_leader(self, connection: Connection) -> None:
+        """It said that it does not lead: the next `open_leader` tries the one after it."""
+        index = self._index(connection)
+        if index == self._leader:
+            self._leader = (index + 1) % len(self.brokers)
+
+    def leads(self, connection: Connection) -> None:
+        """It has stored something."""
+        self._leader = self._index(connection)
+
+    def _index(self, connection: Connection) -> int:
+        return next(i for i, (host, port) in enumerate(self.brokers) if f"{host}:{port}" == connection.address)
+
+    async def _first(self, order: list[int]) -> Connection:
+        waits = self.retry_policy.delays()
+        while True:
+            failures = []
+            for index in order:
+                try:
+                    return await self.open(index)
+                except ConnectionError as error:
+                    failures.append(error)
+            wait = next(waits, None)
+            if wait is None:
+                raise failures[0] if len(failures) == 1 else ConnectionError("; ".join(map(str, failures)))
+            await asyncio.sleep(wait)
+
+    async def request(self, request: Request[T], *, timeout: float | None = None) -> T:
+        """The reply of the home broker; raises as `Connection.request` does."""
+        return await (await self.home()).request(request, timeout=timeout)
+
+    async def partitions(self, topic: str) -> list[int]:
+        """The numbers of a topic's partitions, in order. Raises MetadataError where there is no such topic."""
+        reply = await self.request(Metadata((topic,)))
+        found = sorted(each.id for each in reply.topics[0].partitions) if reply.topics else []
+        if not found:
+            raise MetadataError(f"there is no topic {topic}")
+        return found
+
+    async def end(self, topic: str, partition: int) -> int:
+        """The offset after the last record. Only for partitions that `partitions` lists: asking makes folders.
+
+        Raises ConsumeError where the broker cannot read the log.
+        """
+        search = log_end()
+        offset = next(search)
+        while True:
+            try:
+                await self.request(Fetch(topic, partition, offset))
+            except BrokerError as error:
+                if error.kind is not Kind.PAST_END:
+                    raise ConsumeError(f"{topic}-{partition} cannot be read: {error}") from None
+                answer: BrokerError | None = error
+            else:
+                answer = None
+            try:
+                offset = search.send(answer)
+            except StopIteration as found:
+                return int(found.value)
+
+    async def aclose(self) -> None:
+        """Close the kept connection."""
+        home, self._home = self._home, None
+        if home is not None:
+            await home.aclose()
+
+
+def log_end() -> Generator[int, BrokerError | None, int]:
+    """Find the end of a log by fetching: yields offsets, is sent the error of that Fetch or None, returns the end.
+
+    The broker names its end in the error for an offset far beyond. That is wrong on followers, after a fail-over and
+    after a restart, so it is verified: the end is the first offset whose Fetch is an error.
+    """
+    answer = yield _BEYOND
+    hint = 0 if answer is None else max(answer.end, 0)
+    if (yield hint) is not None:
+        if hint == 0 or (yield hint - 1) is None:
+            return hint
+        low, high = -1, hint - 1  # some fetch works at `low` (-1: none is known), the one at `high` fails
+    else:
+        low, step = hint, 1
+        while (yield low + step) is None:
+            low, step = low + step, step * 2
+        high = low + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        if (yield middle) is None:
+            low = middle
+        else:
+            high = middle
+    return high
