@@ -3,6 +3,7 @@
 GofkaError
 ├── ConnectionError            no broker, or a connection that is of no more use (also the built-in ConnectionError)
 │   └── RequestTimeoutError    no reply in time (also the built-in TimeoutError)
+├── BrokerError                what the broker answered instead, on a connection of one's own (in faults.py)
 ├── WireError                  bytes that are no reply of this protocol, or a request that cannot be told in it
 ├── ProduceError               a record was not stored, or perhaps was
 ├── ConsumeError               records cannot be read
