@@ -6,9 +6,8 @@ from enum import Enum, auto
 from superclient.gofka.errors import GofkaError, WireError
 
 _SHOWN = 300
-_NUMBER = r"(-?[0-9]{1,19})"
-_PAST_END = re.compile(rf"offset {_NUMBER} out of range \[{_NUMBER}, {_NUMBER}\)\Z")
-_GENERATION = re.compile(rf"\A[a-z ]+: generation mismatch: expected {_NUMBER}, got {_NUMBER}\Z")
+_PAST_END = re.compile(r"offset [0-9]{1,19} out of range \[(-?[0-9]{1,19}), ([0-9]{1,19})\)\Z")
+_GENERATION = re.compile(r"\A[a-z ]+: generation mismatch: expected (-?[0-9]{1,10}), got (-?[0-9]{1,10})\Z")
 
 
 class Kind(Enum):
@@ -73,11 +72,12 @@ class BrokerError(GofkaError):
         return type(self), (self.text,)
 
     def _sort(self) -> Kind:
-        if match := _PAST_END.search(self.text):
-            _, self.base, self.end = map(int, match.groups())
+        # Only numbers that a request can carry back are taken.
+        if (match := _PAST_END.search(self.text)) and max(numbers := [*map(int, match.groups())]) < 2**63:
+            self.base, self.end = numbers
             return Kind.PAST_END
-        if match := _GENERATION.search(self.text):
-            self.expected, self.got = map(int, match.groups())
+        if (match := _GENERATION.search(self.text)) and max(numbers := [*map(int, match.groups())]) < 2**31:
+            self.expected, self.got = numbers
             return Kind.GENERATION
         return next((kind for kind, words in _WORDS if words.search(self.text)), Kind.OTHER)
 
