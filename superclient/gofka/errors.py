@@ -6,6 +6,8 @@ GofkaError
 ├── BrokerError                what the broker answered instead, on a connection of one's own (in faults.py)
 ├── WireError                  bytes that are no reply of this protocol, or a request that cannot be told in it
 ├── ProduceError               a record was not stored, or perhaps was
+│   └── ProduceConnectionError     because no broker was reached, or the connection was lost (also a ConnectionError)
+│       └── ProduceTimeoutError        because no reply came in time (also a RequestTimeoutError)
 ├── ConsumeError               records cannot be read
 │   └── OffsetError            an offset that there is not, or that cannot be committed or asked for
 ├── GroupCoordinationError     the group does not know us, or its partitions cannot be shared out
@@ -37,11 +39,20 @@ class ProduceError(GofkaError):
     """A record was not stored, or it is not known whether it was.
 
     stored: False: it was not, and may be sent again. None: it may have been; sending it again may store it twice.
+        True: it was, although the broker answered with an error instead of its offset.
     """
 
     def __init__(self, message: str, stored: bool | None = False) -> None:
         super().__init__(message)
         self.stored = stored
+
+
+class ProduceConnectionError(ProduceError, ConnectionError):
+    """No broker was reached, or the connection was lost before the reply; `stored` tells which."""
+
+
+class ProduceTimeoutError(ProduceConnectionError, RequestTimeoutError):
+    """The reply did not come in time."""
 
 
 class ConsumeError(GofkaError):
