@@ -9,14 +9,22 @@ class StoredAt(int):
 
     Attributes:
         index: place in the batch that shares the offset, from 0; 0 for a record on its own.
+        count: records in that batch; 1 for a record on its own.
     """
 
     index: int
+    count: int
 
-    def __new__(cls, offset: int, index: int = 0) -> "StoredAt":
+    def __new__(cls, offset: int, index: int = 0, count: int = 1) -> "StoredAt":
         self = super().__new__(cls, offset)
         self.index = index
+        self.count = count
         return self
+
+    @property
+    def behind(self) -> int:
+        """What to commit once this record is done with: the next offset, or that of its batch while more of it come."""
+        return int(self) + (self.index + 1 == self.count)
 
 
 @dataclass(frozen=True)
@@ -39,3 +47,18 @@ class Message:
     value: bytes
     headers: Sequence[tuple[str, bytes]] = ()
     timestamp: float | None = None
+
+
+class Value(bytes):
+    """A record's value as `async for` yields it: bytes that also know the rest.
+
+    Attributes:
+        message: the whole record, of which this is the value.
+    """
+
+    message: Message
+
+    def __new__(cls, message: Message) -> "Value":
+        self = super().__new__(cls, message.value)
+        self.message = message
+        return self
