@@ -17,7 +17,7 @@ class Entry:
 
     Attributes:
         done: the future of whoever sent it.
-        size: about what it takes in a message, in bytes.
+        size: about what it takes in a message, in bytes; cost: in memory.
         undecided: its partition is not chosen yet.
         batch: where it waits; None before.
     """
@@ -25,6 +25,7 @@ class Entry:
     record: Record
     done: Any
     size: int = field(init=False)
+    cost: int = field(init=False)
     undecided: bool = False
     batch: "Batch | None" = None
 
@@ -33,11 +34,7 @@ class Entry:
         self.size = FIXED + len(record.value) + len(record.headers) + 4
         if record.key is not None:
             self.size += 4 + len(record.key)
-
-    @property
-    def cost(self) -> int:
-        """About the memory that it takes, in bytes."""
-        return self.size + OVERHEAD
+        self.cost = self.size + OVERHEAD
 
 
 @dataclass(slots=True, eq=False)

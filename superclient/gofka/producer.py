@@ -241,8 +241,10 @@ class AsyncProducer:
         entry = Entry(record, asyncio.get_running_loop().create_future(), undecided)
         if entry.size > _LARGEST:
             raise ProduceError(f"a record of {entry.size} bytes; the broker takes {_LARGEST}")
-        self._waiting.append((sender, entry))
-        self._admit()
+        if self._waiting or not self._has_room(entry):
+            self._waiting.append((sender, entry))
+        else:
+            self._admit(sender, entry)
         return sender, entry
 
     def _begun(self, topic: str) -> Sender:
@@ -262,22 +264,24 @@ class AsyncProducer:
         elif (sender, entry) in self._waiting:
             self._waiting.remove((sender, entry))
 
-    def _admit(self) -> None:
-        """Hand on what there is memory for; a record that is larger than all of it, when there is nothing else."""
-        while self._waiting:
-            sender, entry = self._waiting[0]
-            if self._used and self._used + entry.cost > self._memory:
-                return
-            self._waiting.popleft()
-            self._used += entry.cost
-            sender.add(entry)
-            if self._flushing:
-                sender.hurry()
+    def _has_room(self, entry: Entry) -> bool:
+        """A record that is larger than all the memory goes when there is nothing else."""
+        return not self._used or self._used + entry.cost <= self._memory
+
+    def _admit(self, sender: Sender, entry: Entry) -> None:
+        self._used += entry.cost
+        sender.add(entry)
+        if self._flushing:
+            sender.hurry()
+
+    def _admit_waiting(self) -> None:
+        while self._waiting and self._has_room(self._waiting[0][1]):
+            self._admit(*self._waiting.popleft())
 
     def _freed(self, cost: int) -> None:
         self._used -= cost
         if self._waiting and self._loop is not None:
-            self._loop.call_soon(self._admit)  # not at once: whoever frees is in the middle of something
+            self._loop.call_soon(self._admit_waiting)  # not at once: whoever frees is in the middle of something
 
     def _numbered(self, count: int) -> int:
         first = self._sequence
