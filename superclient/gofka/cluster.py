@@ -64,6 +64,10 @@ class Cluster:
                 self._home = await self._first(list(range(len(self.brokers))))
             return self._home
 
+    async def open_home(self) -> Connection:
+        """A further connection to the broker of `home`. Raises ConnectionError."""
+        return await self.open(self._index(await self.home()))
+
     async def open_leader(self) -> Connection:
         """A new connection to the broker that is believed to lead. Raises ConnectionError."""
         order = [(self._leader + each) % len(self.brokers) for each in range(len(self.brokers))]

@@ -10,15 +10,18 @@ class StoredAt(int):
     Attributes:
         index: place in the batch that shares the offset, from 0; 0 for a record on its own.
         count: records in that batch; 1 for a record on its own.
+        partition: whose offset it is. The broker stores everything in partition 0, whichever was chosen.
     """
 
     index: int
     count: int
+    partition: int
 
-    def __new__(cls, offset: int, index: int = 0, count: int = 1) -> "StoredAt":
+    def __new__(cls, offset: int, index: int = 0, count: int = 1, partition: int = 0) -> "StoredAt":
         self = super().__new__(cls, offset)
         self.index = index
         self.count = count
+        self.partition = partition
         return self
 
     @property
@@ -32,7 +35,8 @@ class Message:
     """One record.
 
     Attributes:
-        topic, partition: where it was read.
+        topic: where it was read.
+        partition: the one that was chosen for it; where it was read is `offset.partition`.
         offset: where it was stored; records of one batch share it and differ by `offset.index`.
         key: None where it has none.
         value: its bytes.
