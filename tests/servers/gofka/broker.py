@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
+import socket
 import ssl
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.servers.gofka.connection import Connection
 from tests.servers.gofka.state import Options, State
@@ -70,33 +71,32 @@ class Broker:
     most_in_flight: int = 0
 
     def __post_init__(self) -> None:
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._accepting: dict[asyncio.Task[Any], socket.socket] = {}
         self._clock: asyncio.TimerHandle | None = None
         self._free_at = 0.0
+        self._down = False
 
     async def start(self) -> None:
-        if self._server is not None:
+        if self._listener is not None:
             return
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), HOST, self.port, ssl=self.tls, backlog=1000)
-        self.port = self._server.sockets[0].getsockname()[1]
+        # Not by asyncio's own server: one that it accepts while it is closing is lost, open until somebody collects it.
+        self._listener = socket.create_server((HOST, self.port), backlog=1000)
+        self._listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+        self.port = self._listener.getsockname()[1]
         self.options.advertised = self.options.advertised or f"{HOST}:{self.port}"
         self.crashed = ""
+        self._down = False
         self.tick()
 
     async def stop(self) -> None:
         """Nobody listens, and nothing of a connection is left, when this returns."""
         self._go_down()
-        for _ in range(100):  # one that is just being accepted has a task of the loop's own, and is ours a step later
-            self.cut()
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            if not tasks and not self.connections:
-                break
+        self.cut()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        while self.connections:
             await asyncio.sleep(0.001)
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()  # a handshake that nobody is going to finish
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await task
         for _ in range(3):  # an aborted transport lets go of its socket in one of the loop's next steps
             await asyncio.sleep(0)
 
@@ -107,6 +107,9 @@ class Broker:
         self.cut()
 
     def cut(self) -> None:
+        """Resets every connection, and those that are not through their handshake yet."""
+        for accepting in list(self._accepting):
+            accepting.cancel()
         for connection in list(self.connections):
             connection.abort()
 
@@ -132,6 +135,8 @@ class Broker:
     def opened(self, connection: Connection) -> None:
         self.connections.add(connection)
         self.connections_total += 1
+        if self._down:  # it was being accepted
+            connection.abort()
 
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
@@ -148,9 +153,27 @@ class Broker:
                 connection.hurry()
 
     def _go_down(self) -> None:
+        self._down = True
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            accepted, _ = self._listener.accept()
+        except OSError:
+            return  # gone again already
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(loop.connect_accepted_socket(lambda: Connection(self), accepted, ssl=self.tls))
+        self._accepting[task] = accepted
+        task.add_done_callback(self._accepted)
+
+    def _accepted(self, task: asyncio.Task[Any]) -> None:
+        accepted = self._accepting.pop(task)
+        if task.cancelled() or task.exception() is not None:  # a handshake that came to nothing
+            accepted.close()

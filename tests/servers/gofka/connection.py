@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
         self._batched = 0
         self._replies = 0
         self._ending = False
+        self._finished = False  # the client has said that nothing more comes
         self._blocked = False  # the client does not read
         self._blocked_since = 0.0
         self._half_sent = -1  # the reply of which some has gone out and some has not
@@ -58,6 +59,12 @@ class Connection(asyncio.Protocol):
         self._in += data
         self.proceed()
 
+    def eof_received(self) -> bool:
+        """The broker reads that it is the end when it has answered what came before."""
+        self._finished = True
+        self.proceed()
+        return self._transport.get_extra_info("ssl_object") is None  # TLS has no half-closed connections
+
     def pause_writing(self) -> None:
         self._blocked, self._blocked_since = True, self._broker.state.now()
 
@@ -65,6 +72,11 @@ class Connection(asyncio.Protocol):
         self._blocked = False
         self._send_on(now=False)  # not from within a write, which is where some transports call this
         self.proceed_soon()
+
+    @property
+    def blocked(self) -> bool:
+        """Replies wait because the client does not read."""
+        return self._blocked and bool(self._out)
 
     # --- requests
 
@@ -84,6 +96,8 @@ class Connection(asyncio.Protocol):
             position += 4 + size
             self._answer(frame)
         del self._in[:position]
+        if self._finished and not self._stuck():
+            self._end()
         self._flush()
         self._look_at_the_rest()
 
@@ -92,7 +106,7 @@ class Connection(asyncio.Protocol):
         now, limit = self._broker.state.now(), self._broker.state.options.io_timeout_s
         if self._partial_since is not None and now - self._partial_since > limit:
             self._end()
-        if self._blocked and self._out and now - self._blocked_since > limit:
+        if self.blocked and now - self._blocked_since > limit:
             self._truncate()
             self._blocked_since = now
             self.proceed()
@@ -109,17 +123,13 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _stuck(self) -> bool:
-        return (
-            self._ending
-            or self._held is not None
-            or self._broker.paused
-            or (self._blocked and bool(self._out or self._batch))
-        )
+        return self._ending or self._held is not None or self._broker.paused or (self._blocked and bool(self._out))
 
     def _answer(self, frame: bytes) -> None:
         broker = self._broker
-        broker.requests[protocol.api_of(frame)] += 1
-        fault = broker.faults.next(protocol.api_of(frame)) if broker.faults else None
+        api = protocol.api_of(frame)
+        broker.requests[api] += 1
+        fault = broker.faults.next(api) if broker.faults else None
         if fault is not None and fault.kind == "unhandled":
             self._end()
             return
@@ -230,7 +240,7 @@ class Connection(asyncio.Protocol):
 
     def proceed_soon(self) -> None:
         """Requests may have waited for the replies to go out."""
-        if self._in and not self._ending and self.open:
+        if (self._in or self._finished) and not self._ending and self.open:
             asyncio.get_running_loop().call_soon(self.proceed)
 
     def _truncate(self) -> None:

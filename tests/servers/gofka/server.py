@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import ssl
 import subprocess
@@ -91,6 +92,11 @@ class GofkaDouble:
     @property
     def connections_total(self) -> int:
         return self._broker.connections_total
+
+    @property
+    def connections_blocked(self) -> int:
+        """On how many of them replies wait because the client does not read."""
+        return self._do(lambda: sum(connection.blocked for connection in self._broker.connections))
 
     @property
     def most_in_flight(self) -> int:
@@ -226,7 +232,7 @@ class GofkaDouble:
         return self._run(in_loop())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
 
 class GofkaProcess:
@@ -243,7 +249,13 @@ class GofkaProcess:
 
     def __enter__(self) -> GofkaProcess:
         self._process = subprocess.Popen(
-            self._command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            self._command,
+            cwd=_ROOT,
+            env={**os.environ, "SUPERSTREAM_DISABLED": "true"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
