@@ -71,7 +71,9 @@ class Cluster:
     async def open_leader(self) -> Connection:
         """A new connection to the broker that is believed to lead. Raises ConnectionError."""
         order = [(self._leader + each) % len(self.brokers) for each in range(len(self.brokers))]
-        return await self._first(order)
+        connection = await self._first(order)
+        self._leader = self._index(connection)  # those before it do not answer
+        return connection
 
     def not_leader(self, connection: Connection) -> None:
         """It said that it does not lead: the next `open_leader` tries the one after it."""
