@@ -215,10 +215,10 @@ class Sender:
             if not self._proven and self._connection is not None and self._connection.is_open:
                 self._ways.cluster.leads(self._connection)
                 self._proven, self._refusals = self._mending is None, 0
-            offset = reply.result().offset
+            offset, count = reply.result().offset, len(flight.entries)
             for place, entry in enumerate(flight.entries):
                 if not entry.done.done():
-                    entry.done.set_result(StoredAt(offset, place))
+                    entry.done.set_result(StoredAt(offset, place, count))
             self._ways.free(flight.batch.cost)
         if self._mending is None:
             if flight.error is None:
