@@ -1,7 +1,7 @@
 """The servers of the tests (TST-1): each once per session, free ports, own process group, ready when it answers.
 
 `kafka.py` and `secure.py` are the brokers, `topics.py` what tests ask of them, `fixtures.py` their pytest fixtures;
-`redis.py` has Redis with its fixtures.
+`redis.py` has Redis with its fixtures; `gofka` is a double of the Gofka broker.
 Faults between a program and a server are in `tests/faults.py`.
 """
 

@@ -5,6 +5,7 @@ state.py       topics, messages, log files, commits;  groups.py  the group coord
 protocol.py    frames;  protobuf.py  its other protocol. Written from the recorded exchanges, not from our client
 connection.py  one connection, with its faults;  broker.py  the listener and what passes with time: in one event loop
 server.py      GofkaDouble (a thread), GofkaProcess (a process; `python -m tests.servers.gofka --port 0`)
+client.py      a client of bytes alone
 tls.py         certificates for `GofkaDouble(ssl=…)`
 
     with GofkaDouble(leader_after_s=2) as broker: …broker.address…

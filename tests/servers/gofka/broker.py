@@ -76,6 +76,7 @@ class Broker:
         self._clock: asyncio.TimerHandle | None = None
         self._free_at = 0.0
         self._down = False
+        self._none_left = asyncio.Event()
 
     async def start(self) -> None:
         if self._listener is not None:
@@ -95,8 +96,9 @@ class Broker:
         self._go_down()
         self.cut()
         await asyncio.gather(*self._accepting, return_exceptions=True)
-        while self.connections:
-            await asyncio.sleep(0.001)
+        if self.connections:
+            self._none_left.clear()
+            await self._none_left.wait()
         for _ in range(3):  # an aborted transport lets go of its socket in one of the loop's next steps
             await asyncio.sleep(0)
 
@@ -140,6 +142,8 @@ class Broker:
 
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
+        if not self.connections:
+            self._none_left.set()
 
     def tick(self) -> None:
         """Looks at the clock, and again a little later, for as long as the broker is up."""

@@ -44,10 +44,11 @@ class GofkaDouble:
         shared = {} if cluster is None else cluster.state.messages
         self._reserved = 0 if port else free_port()
         self._broker = Broker(self.options, State(self.options, shared), ssl, port or self._reserved)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="gofka-double", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> GofkaDouble:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="gofka-double", daemon=True)
         self._thread.start()
         try:
             self.start()
@@ -57,12 +58,15 @@ class GofkaDouble:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._loop is None:
+            return
         try:
             self.stop()
         finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            loop, self._loop = self._loop, None
+            loop.call_soon_threadsafe(loop.stop)
             self._thread.join(10)
-            self._loop.close()
+            loop.close()
             release_port(self._reserved)
 
     # --- where it is, and what it has seen
@@ -162,11 +166,11 @@ class GofkaDouble:
 
     def start(self) -> None:
         """Listens (again), with all that it held."""
-        self._run(self._broker.start())
+        self._run(self._broker.start)
 
     def stop(self) -> None:
         """Down: connections are cut, the port refuses."""
-        self._run(self._broker.stop())
+        self._run(self._broker.stop)
 
     def restart(self, *, poison: bool = True, keep_messages: bool = False, keep_groups: bool = False) -> None:
         """Down and up again on the same port. Commits survive.
@@ -229,10 +233,12 @@ class GofkaDouble:
         async def in_loop() -> T:
             return work()
 
-        return self._run(in_loop())
+        return work() if self._loop is None else self._run(in_loop)
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+    def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        if self._loop is None:
+            raise RuntimeError("the double runs in its `with` block alone")
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(30)
 
 
 class GofkaProcess:
