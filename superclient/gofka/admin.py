@@ -1,0 +1,135 @@
+"""AsyncAdminClient: what brokers and topics there are, and new topics."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ssl import SSLContext
+from types import TracebackType
+
+from superclient.gofka.cluster import Cluster
+from superclient.gofka.connection import Connection
+from superclient.gofka.errors import ConnectionError, MetadataError  # noqa: A004
+from superclient.gofka.failover import RetryPolicy
+from superclient.gofka.names import check_topic
+from superclient.gofka.wire import Broker, BrokerError, CreateTopic, Metadata, MetadataReply, Topic
+
+
+class AsyncAdminClient:
+    """Asks the brokers of a list; for one event loop. `async with` closes it.
+
+    Topics are those of the first broker that answers: each keeps its own.
+
+    Args:
+        brokers: "host:port", several with commas or as a list.
+        client_id: what they are told.
+        timeout: seconds for connecting, and for each request.
+        use_ssl, ssl_context: encrypt, verifying as the context says (by default the system's authorities and the name).
+        retry_policy: how often the whole list is tried before it is an error.
+
+    All methods raise ConnectionError where no broker answers.
+    """
+
+    def __init__(
+        self,
+        brokers: str | Sequence[str],
+        client_id: str = "superclient",
+        timeout: float = 30.0,
+        use_ssl: bool = False,
+        ssl_context: SSLContext | None = None,
+        retry_policy: RetryPolicy | None = None,
+    ) -> None:
+        self._cluster = Cluster(
+            brokers,
+            client_id=client_id,
+            timeout=timeout,
+            use_ssl=use_ssl,
+            ssl_context=ssl_context,
+            retry_policy=retry_policy,
+        )
+
+    async def get_cluster_metadata(self, topics: Sequence[str] = ()) -> MetadataReply:
+        """All brokers of the list that answer, by id; and these topics (none named: all), by name, partitions in order.
+
+        A topic that there is not has no partitions.
+        """
+        if isinstance(topics, str):
+            raise TypeError("topics is a list of names")
+        home = await self._cluster.home()
+        found = await home.request(Metadata(topics))
+        brokers = {each.id: each for each in _with_host(found.brokers, home)}
+        for index in range(len(self._cluster.brokers)):
+            try:
+                async with await self._cluster.open(index) as connection:
+                    reply = await connection.request(Metadata(topics))
+            except ConnectionError:
+                continue  # it is not part of the cluster now
+            brokers |= {each.id: each for each in _with_host(reply.brokers, connection)}
+        ordered = tuple(sorted((_ordered(each) for each in found.topics), key=lambda each: each.name))
+        return MetadataReply(tuple(brokers[each] for each in sorted(brokers)), ordered)
+
+    async def list_brokers(self) -> list[Broker]:
+        """Those of the list that answer; `address` is "host:port"."""
+        return list((await self.get_cluster_metadata()).brokers)
+
+    async def list_topics(self) -> list[str]:
+        """The names of all topics, in order."""
+        return sorted(each.name for each in (await self._cluster.request(Metadata())).topics)
+
+    async def describe_topic(self, topic: str) -> Topic:
+        """Its partitions, in order. Raises MetadataError where there is no such topic."""
+        reply = await self._cluster.request(Metadata((topic,)))
+        for each in reply.topics:
+            if each.name == topic and each.partitions:
+                return _ordered(each)
+        raise MetadataError(f"there is no topic {topic}")
+
+    async def get_topic_partitions(self, topic: str) -> list[int]:
+        """The numbers of its partitions, in order. Raises MetadataError where there is no such topic."""
+        return [each.id for each in (await self.describe_topic(topic)).partitions]
+
+    async def get_partition_count(self, topic: str) -> int:
+        """How many partitions it has. Raises MetadataError where there is no such topic."""
+        return len((await self.describe_topic(topic)).partitions)
+
+    async def get_topic_leaders(self, topic: str) -> dict[int, str]:
+        """The id of each partition's leader. Raises MetadataError where there is no such topic."""
+        return {each.id: each.leader for each in (await self.describe_topic(topic)).partitions}
+
+    async def create_topic(self, topic: str, partitions: int = 1) -> None:
+        """Make a topic. The broker keeps all records in partition 0; the others are for clients that reckon with them.
+
+        Raises MetadataError where there is such a topic (the broker would replace its number of partitions), or where it
+        cannot be made; ValueError for a name or number that cannot be meant.
+        """
+        check_topic(topic)
+        if not isinstance(partitions, int) or not 0 < partitions < 2**31:
+            raise ValueError(f"partitions is a number above 0; it is {partitions!r}")
+        reply = await self._cluster.request(Metadata((topic,)))
+        there = [len(each.partitions) for each in reply.topics if each.name == topic and each.partitions]
+        if there:
+            raise MetadataError(f"there is a topic {topic}, with {there[0]} partitions")
+        try:
+            await self._cluster.request(CreateTopic(topic, partitions))
+        except BrokerError as error:
+            raise MetadataError(f"the topic {topic} was not made: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._cluster.aclose()
+
+    async def __aenter__(self) -> "AsyncAdminClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _with_host(brokers: Sequence[Broker], connection: Connection) -> list[Broker]:
+    """A broker that was not told its host is where we reach it."""
+    host = connection.address.rpartition(":")[0]
+    return [replace(each, address=host + each.address) if each.address.startswith(":") else each for each in brokers]
+
+
+def _ordered(topic: Topic) -> Topic:
+    return replace(topic, partitions=tuple(sorted(topic.partitions, key=lambda each: each.id)))
