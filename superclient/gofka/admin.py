@@ -97,8 +97,8 @@ class AsyncAdminClient:
     async def create_topic(self, topic: str, partitions: int = 1) -> None:
         """Make a topic. The broker keeps all records in partition 0; the others are for clients that reckon with them.
 
-        Raises MetadataError where there is such a topic (the broker would replace its number of partitions), or it cannot
-        be made; ValueError for a name or number that cannot be meant.
+        Raises MetadataError where there is such a topic (the broker would replace its number of partitions), or it
+        cannot be made; ValueError for a name or number that cannot be meant.
         """
         check_topic(topic)
         if not isinstance(partitions, int) or not 0 < partitions < 2**31:

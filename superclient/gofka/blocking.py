@@ -7,7 +7,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from superclient.gofka.admin import AsyncAdminClient
 from superclient.gofka.consumer import AsyncConsumer
@@ -17,8 +17,12 @@ from superclient.gofka.producer import AsyncProducer, Headers
 from superclient.gofka.wire import Broker, MetadataReply, Topic
 
 T = TypeVar("T")
-Client = TypeVar("Client", AsyncProducer, AsyncConsumer, AsyncAdminClient)
+Client = TypeVar("Client", bound="_Closing")
 Self = TypeVar("Self", bound="_Blocking[Any]")
+
+
+class _Closing(Protocol):
+    def close(self) -> Coroutine[Any, Any, None]: ...
 
 
 class _Blocking(Generic[Client]):
