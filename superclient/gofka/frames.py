@@ -99,7 +99,6 @@ class Frames:
                 start = end
         except WireError as error:
             self.fault = str(error)
-            start = len(self._buffer)
             if not replies:
                 raise
         finally:

@@ -179,7 +179,7 @@ class DescribeGroups:
 
 
 def _group(r: Reader) -> GroupDescription:
-    return GroupDescription(r.int16(), r.string(), r.string(), r.string(), r.string(), r.many(_member, 14))
+    return GroupDescription(r.int16(), r.string(), r.string(), r.string(), r.string(), r.many(_member, 22))
 
 
 def _member(reader: Reader) -> Member:

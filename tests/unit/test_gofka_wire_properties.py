@@ -431,6 +431,26 @@ def test_a_reply_to_describe_groups(reply: tuple[GroupDescription, ...]) -> None
     assert DescribeGroups(["g"]).reply(body) == reply
 
 
+def test_the_smallest_items_fill_a_reply() -> None:
+    """GOF-37: what a count may be is judged by the least that an item takes."""
+    assert Metadata().reply(bytes(4) + many([bytes(6)])) == MetadataReply((), (Topic("", ()),))
+    smallest = Topic("", (Partition(0, "", ()),))
+    assert Metadata().reply(bytes(4) + many([string("") + many([bytes(10)])])) == MetadataReply((), (smallest,))
+    assert Metadata().reply(many([bytes(4)]) + bytes(4)) == MetadataReply((wire.Broker("", ""),), ())
+    assert DescribeGroups(["g"]).reply(bytes(4) + many([bytes(14)])) == (GroupDescription(0, "", "", "", "", ()),)
+    member = bytes(6) + blob(bytes(4)) + blob(bytes(4))
+    (group,) = DescribeGroups(["g"]).reply(bytes(4) + many([bytes(10) + many([member])]))
+    assert group.members == (Member("", "", "", (), ()),)
+
+
+@pytest.mark.parametrize("content", [(bytes(5), bytes(4)), (bytes(4), bytes(5)), (b"", bytes(4)), (bytes(4), b"")])
+def test_a_member_whose_parts_have_another_length(content: tuple[bytes, bytes]) -> None:
+    """GOF-37: what is inside a length fills it."""
+    member = bytes(6) + blob(content[0]) + blob(content[1])
+    with pytest.raises(WireError):
+        DescribeGroups(["g"]).reply(bytes(4) + many([bytes(10) + many([member])]))
+
+
 @calmly
 @given(TEXTS)
 def test_a_reply_to_list_groups(names: list[str]) -> None:
