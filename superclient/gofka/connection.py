@@ -90,14 +90,17 @@ class Connection(asyncio.Protocol):
         await self._writable.wait()
         return await self.submit(request, timeout=timeout)
 
-    def submit(self, request: Request[T], *, timeout: float | None = None) -> "asyncio.Future[T]":
-        """Send it now; the reply comes by the future, which raises as `request` does."""
+    def submit(
+        self, request: Request[T], *, timeout: float | None = None, reply: "asyncio.Future[T] | None" = None
+    ) -> "asyncio.Future[T]":
+        """Send it now; the reply comes by the future (`reply`, or a new one), which raises as `request` does."""
         if not self.is_open:
             raise ConnectionError(f"the connection to {self.address} is closed: {self._reason}")
         correlation = next(self._correlations)
         data = frame(request, correlation, self._client_id)
         self._frames.expect(None if request.api is None else correlation)
-        reply: asyncio.Future[Any] = self._loop.create_future()
+        if reply is None:
+            reply = self._loop.create_future()
         seconds = self._timeout if timeout is None else timeout
         self._pending.append(_Pending(request, reply, self._loop.time() + seconds))
         if self._watch is None or self._watch.when() > self._pending[-1].deadline:

@@ -1,9 +1,8 @@
 """A batch as a request: what became of it, and how that is told to whoever sent its records. No I/O."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from superclient.gofka.batches import Batch, Entry
 from superclient.gofka.envelope import is_enveloped
@@ -17,13 +16,32 @@ from superclient.gofka.errors import (
 from superclient.gofka.wire import BrokerError, Kind, Produce, ProduceReply
 
 
+class Reply(asyncio.Future[ProduceReply]):
+    """A future that tells `then` at once when it is done, not in the loop's next step: an awaited send waits for that.
+
+    `then` must not raise: it runs in the middle of what a connection does with its bytes.
+    """
+
+    def __init__(self, then: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._then = then
+
+    def set_result(self, result: ProduceReply) -> None:
+        super().set_result(result)
+        self._then()
+
+    def set_exception(self, exception: type[BaseException] | BaseException) -> None:
+        super().set_exception(exception)
+        self._then()
+
+
 @dataclass(slots=True, eq=False)
 class Flight:
     """A batch as a request.
 
     Attributes:
         entries: those of the batch that it has, in the order of the envelope.
-        delays: seconds to wait before each further attempt.
+        delays: seconds to wait before each further attempt, from the first failure on.
         maybe: some attempt may have stored it.
         error: how the last one failed.
     """
@@ -31,10 +49,10 @@ class Flight:
     batch: Batch
     entries: list[Entry]
     request: Produce
-    delays: Iterator[float]
+    delays: Iterator[float] | None = None
     maybe: bool = False
     error: Exception | None = None
-    reply: "asyncio.Future[ProduceReply] | None" = None
+    reply: Reply | None = None
 
     @property
     def wanted(self) -> bool:
@@ -42,9 +60,9 @@ class Flight:
         return any(not entry.done.done() for entry in self.entries)
 
 
-def outcome(reply: "asyncio.Future[Any]") -> Exception | None:
+def outcome(reply: Reply) -> Exception | None:
     """How a request failed; None where it did not."""
-    error = ConnectionError("the request was given up") if reply.cancelled() else reply.exception()
+    error = reply.exception()
     return error if error is None or isinstance(error, Exception) else ConnectionError(str(error))
 
 

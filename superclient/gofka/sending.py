@@ -20,10 +20,10 @@ from superclient.gofka.codecs import Codec
 from superclient.gofka.connection import Connection
 from superclient.gofka.envelope import encode
 from superclient.gofka.errors import ConnectionError, MetadataError, ProduceError  # noqa: A004
-from superclient.gofka.flights import Flight, fate, kind, outcome, refuse
+from superclient.gofka.flights import Flight, Reply, fate, kind, outcome, refuse
 from superclient.gofka.message import StoredAt
 from superclient.gofka.partitioning import Partitioner
-from superclient.gofka.wire import Kind, Produce, ProduceReply, WireError
+from superclient.gofka.wire import Kind, Produce, WireError
 
 logger = logging.getLogger("superclient.gofka")
 
@@ -104,10 +104,7 @@ class Sender:
     async def aclose(self) -> None:
         """End at once; what is still here fails, and may have been stored if it was under way."""
         self._closed = True
-        for handle in (self._soon, self._timer):
-            if handle is not None:
-                handle.cancel()
-        self._soon = self._timer = None
+        self._disarm()
         mending, self._mending = self._mending, None
         if mending is not None:
             mending.cancel()
@@ -135,10 +132,7 @@ class Sender:
 
     def _pump(self) -> None:
         """Send what is due, as far as it may be under way; replies, time and `add` call it again."""
-        for handle in (self._soon, self._timer):
-            if handle is not None:
-                handle.cancel()
-        self._soon = self._timer = None
+        self._disarm()
         while self._mending is None and (self._again or self._due()):
             if len(self._flying) >= (self._ways.max_in_flight if self._proven else 1):
                 return
@@ -146,7 +140,15 @@ class Sender:
                 self._mend()
                 return
             self._launch(self._again.popleft() if self._again else self._next())
-        self._arm(self._loop.time())
+        if self._queue:
+            self._arm(self._loop.time())
+
+    def _disarm(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._soon = self._timer = None
 
     def _due(self) -> bool:
         due = self._queue.due()
@@ -177,7 +179,7 @@ class Sender:
             self._ways.free(batch.cost)
             return None
         request = Produce(self.topic, records[0].partition, message)
-        return Flight(batch, entries, request, ways.cluster.retry_policy.delays())
+        return Flight(batch, entries, request)
 
     def _decide(self, entry: Entry) -> bool:
         """Choose its partition; False where the partitioner failed, and the record with it."""
@@ -194,21 +196,22 @@ class Sender:
     def _launch(self, flight: Flight | None) -> None:
         if flight is None or self._connection is None:
             return
+        flight.reply = Reply(partial(self._answered, flight), self._loop)
+        self._flying.append(flight)
         try:
-            flight.reply = self._connection.submit(flight.request)
+            self._connection.submit(flight.request, reply=flight.reply)
         except WireError as error:
+            self._flying.pop()
             flight.error = error
             self._fail(flight)
-            return
         except ConnectionError:  # it was never sent
+            self._flying.pop()
             self._again.appendleft(flight)
             self._mend()
-            return
-        self._flying.append(flight)
-        flight.reply.add_done_callback(partial(self._answered, flight))
 
-    def _answered(self, flight: Flight, reply: "asyncio.Future[ProduceReply]") -> None:
-        if self._closed:
+    def _answered(self, flight: Flight) -> None:
+        reply = flight.reply
+        if self._closed or reply is None:
             return
         flight.error = outcome(reply)
         if flight.error is None:
@@ -223,7 +226,8 @@ class Sender:
         if self._mending is None:
             if flight.error is None:
                 self._flying.popleft()
-                self._pump()
+                if self._again or self._queue:
+                    self._pump()
             else:
                 self._mend()
 
@@ -286,6 +290,7 @@ class Sender:
         """Take one of the attempts of each that is to be sent again; those without any left have failed."""
         wait = 0.0
         for flight in list(self._again) if error is not None else ():
+            flight.delays = flight.delays or self._ways.cluster.retry_policy.delays()
             delay = next(flight.delays, None)
             if delay is not None:
                 wait = max(wait, delay)
