@@ -1,6 +1,6 @@
 """What superclient.gofka's producer does to a Gofka broker: records/s in each way of sending, and what awaiting costs.
 
-    python benchmarks/gofka_producer.py [HOST:PORT] [--records N] [--size B] [--rounds R] [--json]
+    python benchmarks/gofka_producer.py [HOST:PORT] [--records N] [--size B] [--commit-ms MS] [--quick] [--json]
 
 Without an address it is the tests' double, in a process of its own. The ways take turns, on topics of their own, since
 a topic gets slower as it grows. Bare is a blocking socket that writes a request that was made before and reads its
@@ -49,15 +49,17 @@ def main() -> None:
     parser.add_argument("address", nargs="?", help="HOST:PORT of the broker that leads")
     parser.add_argument("--records", type=int, default=100_000, help="of each way of sending, in each round")
     parser.add_argument("--size", type=int, default=100, help="bytes of a record")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--commit-ms", type=float, default=0.0, help="what a request takes the double (a real one 0.4)")
+    parser.add_argument("--quick", action="store_true", help="3 rounds of a tenth of the records instead of 7")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    with _broker(chosen.address) as address:
-        found = asyncio.run(_measured(address, chosen.records, chosen.size, chosen.rounds))
+    rounds, records = (3, chosen.records // 10) if chosen.quick else (7, chosen.records)
+    with _broker(chosen.address, chosen.commit_ms) as address:
+        found = asyncio.run(_measured(address, records, chosen.size, rounds))
     _shown(found, vars(chosen))
 
 
-def _broker(address: str | None) -> Any:
+def _broker(address: str | None, commit_ms: float) -> Any:
     if address is not None:
         return nullcontext(address)
     from tests.servers.gofka import GofkaProcess
@@ -66,7 +68,7 @@ def _broker(address: str | None) -> Any:
         def __enter__(self) -> str:  # type: ignore[override]
             return super().__enter__().address
 
-    return Double()
+    return Double(commit_ms=commit_ms)
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
