@@ -109,7 +109,9 @@ class Batches:
 
     def hurry(self) -> None:
         """All that waits is due now."""
-        for batch in self._waiting:
+        for batch in reversed(self._waiting):  # those before one that is due were, or are full
+            if batch.due == float("-inf"):
+                break
             batch.due = float("-inf")
 
     def take(self) -> Batch:

@@ -90,7 +90,7 @@ class AsyncProducer:
             cluster=self._cluster,
             codec=None if compression is None else codec(compression),
             producer_id=int.from_bytes(os.urandom(8), "big"),
-            batch_size=batch_size,
+            batch_size=min(batch_size, _LARGEST),
             linger=linger_ms / 1000,
             max_in_flight=max_in_flight,
             partitioner=partitioner or by_key,
@@ -128,7 +128,7 @@ class AsyncProducer:
         Raises ProduceError, whose `stored` tells whether the record may be there all the same (ProduceConnectionError,
         also a ConnectionError, where no broker is reached); ValueError, TypeError for what cannot be sent.
         """
-        sender, entry = self._accepted(topic, message, partition, key, headers)
+        sender, entry = self._accepted(topic, message, partition, key, packed(headers))
         try:
             stored: StoredAt = await entry.done
         except asyncio.CancelledError:
@@ -163,9 +163,10 @@ class AsyncProducer:
         of all is known: others may be stored. Cancelled, those are left out that are not on their way yet.
         """
         sent: list[tuple[Sender, Entry]] = []
+        told = packed(headers)
         try:
             for message in messages:  # of one that is bytes these are numbers, which are refused
-                sent.append(self._accepted(topic, message, partition, key, headers))
+                sent.append(self._accepted(topic, message, partition, key, told))
                 if self._waiting:
                     await asyncio.wait([sent[-1][1].done])
             if sent:
@@ -184,8 +185,7 @@ class AsyncProducer:
         """Send what lingers, and wait until the fate of all that was sent before is known; their `send` tells it."""
         self._flushing += 1
         try:
-            for sender in self._senders.values():
-                sender.hurry()
+            self._hurry()
             entries = [entry for sender in self._senders.values() for entry in sender.entries()]
             entries += [entry for _, entry in self._waiting]
             if entries:
@@ -222,7 +222,7 @@ class AsyncProducer:
     # --- what is sent ------------------------------------------------------------------------------------------------
 
     def _accepted(
-        self, topic: str, message: bytes, partition: int | None, key: bytes | None, headers: Headers
+        self, topic: str, message: bytes, partition: int | None, key: bytes | None, headers: bytes
     ) -> tuple[Sender, Entry]:
         """Check it and put it in its place, without waiting: the order of the calls is the order of the records."""
         if self._closed:
@@ -234,7 +234,7 @@ class AsyncProducer:
             _bytes("a message", message),
             time.time(),
             None if key is None else _bytes("a key", key),
-            packed(headers) if headers else b"",
+            headers,
             partition or 0,
         )
         sender = self._senders.get(topic) or self._begun(topic)
@@ -243,6 +243,7 @@ class AsyncProducer:
             raise ProduceError(f"a record of {entry.size} bytes; the broker takes {_LARGEST}")
         if self._waiting or not self._has_room(entry):
             self._waiting.append((sender, entry))
+            self._hurry()
         else:
             self._admit(sender, entry)
         return sender, entry
@@ -271,7 +272,12 @@ class AsyncProducer:
     def _admit(self, sender: Sender, entry: Entry) -> None:
         self._used += entry.cost
         sender.add(entry)
-        if self._flushing:
+        if self._flushing or self._waiting:
+            sender.hurry()
+
+    def _hurry(self) -> None:
+        """Nothing lingers while somebody waits for it, or for its memory."""
+        for sender in self._senders.values():
             sender.hurry()
 
     def _admit_waiting(self) -> None:

@@ -117,7 +117,7 @@ def test_a_batch_of_messages(broker):
     async def work():
         async with producer(broker) as one:
             assert await one.send_batch("t", []) == []
-            found = await one.send_batch("t", (value for value in MANY), key=b"k", headers={"h": b"v"})
+            found = await one.send_batch("t", (value for value in MANY), key=b"k", headers=iter([("h", b"v")]))
             with pytest.raises(TypeError):
                 await one.send_batch("t", b"one")
             return found
@@ -651,6 +651,18 @@ def test_memory_is_bounded(broker):
 
     run(work())
     assert [int(value.rstrip(b"\0")) for value in values(broker)[1:-1]] == list(range(200))
+
+
+def test_what_lingers_makes_room(broker):
+    """Hazards: records that wait for memory do not wait for the linger of those that have it."""
+
+    async def work():
+        async with producer(broker, buffer_memory=3000, linger_ms=3_600_000) as one:
+            sends = [asyncio.ensure_future(one.send("t", value)) for value in MANY]
+            await asyncio.gather(*sends[:50])
+
+    run(work())
+    assert values(broker) == MANY
 
 
 def test_a_cancelled_batch(broker):
