@@ -443,6 +443,14 @@ def test_the_smallest_items_fill_a_reply() -> None:
     assert group.members == (Member("", "", "", (), ()),)
 
 
+def test_a_negative_count_is_not_an_empty_list() -> None:
+    """GOF-37: also where everything else would fit."""
+    with pytest.raises(WireError, match="counts -1"):
+        SyncGroup("g", "m", 1).reply(struct.pack(">ii", -1, 1))
+    with pytest.raises(WireError, match="counts -1"):
+        ListGroups().reply(bytes(6) + struct.pack(">i", -1))
+
+
 @pytest.mark.parametrize("content", [(bytes(5), bytes(4)), (bytes(4), bytes(5)), (b"", bytes(4)), (bytes(4), b"")])
 def test_a_member_whose_parts_have_another_length(content: tuple[bytes, bytes]) -> None:
     """GOF-37: what is inside a length fills it."""
