@@ -1,16 +1,16 @@
 """AsyncAdminClient: what brokers and topics there are, and new topics."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from ssl import SSLContext
 from types import TracebackType
 
 from superclient.gofka.cluster import Cluster
-from superclient.gofka.connection import Connection
 from superclient.gofka.errors import ConnectionError, MetadataError  # noqa: A004
 from superclient.gofka.failover import RetryPolicy
 from superclient.gofka.names import check_topic
-from superclient.gofka.wire import Broker, BrokerError, CreateTopic, Metadata, MetadataReply, Topic
+from superclient.gofka.wire import Broker, BrokerError, CreateTopic, Metadata, MetadataReply, Topic, WireError
 
 
 class AsyncAdminClient:
@@ -53,16 +53,9 @@ class AsyncAdminClient:
         """
         if isinstance(topics, str):
             raise TypeError("topics is a list of names")
-        home = await self._cluster.home()
-        found = await home.request(Metadata(topics))
-        brokers = {each.id: each for each in _with_host(found.brokers, home)}
-        for index in range(len(self._cluster.brokers)):
-            try:
-                async with await self._cluster.open(index) as connection:
-                    reply = await connection.request(Metadata(topics))
-            except ConnectionError:
-                continue  # it is not part of the cluster now
-            brokers |= {each.id: each for each in _with_host(reply.brokers, connection)}
+        found = await self._ask(tuple(topics))
+        told = await asyncio.gather(*map(self._brokers, range(len(self._cluster.brokers))))
+        brokers = {each.id: each for answer in told for each in answer}
         ordered = tuple(sorted((_ordered(each) for each in found.topics), key=lambda each: each.name))
         return MetadataReply(tuple(brokers[each] for each in sorted(brokers)), ordered)
 
@@ -72,12 +65,11 @@ class AsyncAdminClient:
 
     async def list_topics(self) -> list[str]:
         """The names of all topics, in order."""
-        return sorted(each.name for each in (await self._cluster.request(Metadata())).topics)
+        return sorted(each.name for each in (await self._ask()).topics)
 
     async def describe_topic(self, topic: str) -> Topic:
         """Its partitions, in order. Raises MetadataError where there is no such topic."""
-        reply = await self._cluster.request(Metadata((topic,)))
-        for each in reply.topics:
+        for each in (await self._ask((topic,))).topics:
             if each.name == topic and each.partitions:
                 return _ordered(each)
         raise MetadataError(f"there is no topic {topic}")
@@ -103,14 +95,34 @@ class AsyncAdminClient:
         check_topic(topic)
         if not isinstance(partitions, int) or not 0 < partitions < 2**31:
             raise ValueError(f"partitions is a number above 0; it is {partitions!r}")
-        reply = await self._cluster.request(Metadata((topic,)))
-        there = [len(each.partitions) for each in reply.topics if each.name == topic and each.partitions]
-        if there:
-            raise MetadataError(f"there is a topic {topic}, with {there[0]} partitions")
+        for each in (await self._ask((topic,))).topics:
+            if each.name == topic and each.partitions:
+                raise MetadataError(f"there is a topic {topic}, with {len(each.partitions)} partitions")
         try:
             await self._cluster.request(CreateTopic(topic, partitions))
         except BrokerError as error:
             raise MetadataError(f"the topic {topic} was not made: {error}") from error
+
+    async def _ask(self, topics: Sequence[str] = ()) -> MetadataReply:
+        """Of one broker after the other, since asking twice does no harm."""
+        for _ in self._cluster.brokers:
+            try:
+                return await self._cluster.request(Metadata(topics))
+            except ConnectionError as error:
+                failure = error
+        raise failure
+
+    async def _brokers(self, index: int) -> list[Broker]:
+        """What a broker of the list says of itself; nothing, where it is not part of the cluster now."""
+        try:
+            async with await self._cluster.open(index) as connection:
+                reply = await connection.request(Metadata(("superclient",)))  # none named would be all
+        except (ConnectionError, WireError):
+            return []
+        host = connection.address.rpartition(":")[0]  # where we reach one that was not told its host
+        return [
+            replace(each, address=host + each.address) if each.address[:1] == ":" else each for each in reply.brokers
+        ]
 
     async def close(self) -> None:
         """Close the connection."""
@@ -123,12 +135,6 @@ class AsyncAdminClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def _with_host(brokers: Sequence[Broker], connection: Connection) -> list[Broker]:
-    """A broker that was not told its host is where we reach it."""
-    host = connection.address.rpartition(":")[0]
-    return [replace(each, address=host + each.address) if each.address.startswith(":") else each for each in brokers]
 
 
 def _ordered(topic: Topic) -> Topic:

@@ -6,11 +6,12 @@ of all that; records are produced on whichever leads.
 
 import asyncio
 from collections.abc import Generator, Sequence
+from math import inf
 from ssl import SSLContext, create_default_context
 from typing import TypeVar
 
 from superclient.gofka.connection import Connection
-from superclient.gofka.errors import ConnectionError, ConsumeError, MetadataError  # noqa: A004
+from superclient.gofka.errors import ConnectionError, ConsumeError, MetadataError, RequestTimeoutError  # noqa: A004
 from superclient.gofka.failover import RetryPolicy, parsed
 from superclient.gofka.wire import BrokerError, Fetch, Kind, Metadata, Request
 
@@ -28,6 +29,8 @@ class Cluster:
         timeout: seconds for connecting, and for each request.
         use_ssl: encrypt, verifying as `ssl_context` says (by default: the system's authorities, and the name).
         retry_policy: how often the whole list is tried again.
+
+    Raises ValueError for what cannot be meant.
     """
 
     def __init__(
@@ -40,6 +43,10 @@ class Cluster:
         ssl_context: SSLContext | None = None,
         retry_policy: RetryPolicy | None = None,
     ) -> None:
+        if not (isinstance(timeout, int | float) and 0 < timeout < inf):
+            raise ValueError(f"timeout is a number of seconds above 0; it is {timeout!r}")
+        if ssl_context is not None and not use_ssl:
+            raise ValueError("ssl_context is for use_ssl=True; without, nothing would be encrypted")
         self.brokers = parsed(brokers)
         self.client_id = client_id
         self.timeout = timeout
@@ -47,7 +54,9 @@ class Cluster:
         self._ssl = (ssl_context or create_default_context()) if use_ssl else None
         self._leader = 0
         self._home: Connection | None = None
+        self._homes = list(range(len(self.brokers)))  # indexes of the list; those that fell silent last
         self._finding = asyncio.Lock()
+        self._ends = 0
 
     async def open(self, broker: int) -> Connection:
         """A new connection to a broker of the list, by its index. Raises ConnectionError."""
@@ -57,11 +66,16 @@ class Cluster:
     async def home(self) -> Connection:
         """The connection for everything but producing: to the first broker that answers; kept while it is open.
 
-        Raises ConnectionError where none answers, after the attempts of the retry policy.
+        Raises ConnectionError where none answers, after the attempts of the retry policy, or `aclose` comes meanwhile.
         """
         async with self._finding:
             if self._home is None or not self._home.is_open:
-                self._home = await self._first(list(range(len(self.brokers))))
+                ends = self._ends
+                found = await self._first(self._homes)
+                if ends != self._ends:
+                    await found.aclose()
+                    raise ConnectionError("the client was closed")
+                self._home = found
             return self._home
 
     async def open_home(self) -> Connection:
@@ -86,7 +100,7 @@ class Cluster:
         self._leader = self._index(connection)
 
     def _index(self, connection: Connection) -> int:
-        return next(i for i, (host, port) in enumerate(self.brokers) if f"{host}:{port}" == connection.address)
+        return self.brokers.index(connection.broker)
 
     async def _first(self, order: list[int]) -> Connection:
         waits = self.retry_policy.delays()
@@ -103,8 +117,17 @@ class Cluster:
             await asyncio.sleep(wait)
 
     async def request(self, request: Request[T], *, timeout: float | None = None) -> T:
-        """The reply of the home broker; raises as `Connection.request` does."""
-        return await (await self.home()).request(request, timeout=timeout)
+        """The reply of the home broker; raises as `Connection.request` does. One that is silent is the last tried then.
+
+        Sent once: whoever may repeat it does.
+        """
+        home = await self.home()
+        try:
+            return await home.request(request, timeout=timeout)
+        except RequestTimeoutError:
+            index = self._index(home)
+            self._homes = [each for each in self._homes if each != index] + [index]
+            raise
 
     async def partitions(self, topic: str) -> list[int]:
         """The numbers of a topic's partitions, in order. Raises MetadataError where there is no such topic."""
@@ -136,7 +159,8 @@ class Cluster:
                 return int(found.value)
 
     async def aclose(self) -> None:
-        """Close the kept connection."""
+        """Close the kept connection; a request afterwards makes another one."""
+        self._ends += 1
         home, self._home = self._home, None
         if home is not None:
             await home.aclose()

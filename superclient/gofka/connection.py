@@ -1,7 +1,6 @@
 """One connection to a broker: requests go out at once, replies come in their order, each within its time."""
 
 import asyncio
-import contextlib
 import ssl as tls
 from collections import deque
 from types import TracebackType
@@ -24,10 +23,14 @@ class Connection(asyncio.Protocol):
 
     The broker answers in order, so whatever makes one reply unusable makes the connection unusable: a time-out, bytes
     that are no reply, another correlation id. It is closed then, and everything under way fails.
+
+    Attributes:
+        broker: (host, port) as they were given. address: the same as a text.
     """
 
-    def __init__(self, address: str, client_id: str, timeout: float) -> None:
-        self.address = address
+    def __init__(self, host: str, port: int, client_id: str, timeout: float) -> None:
+        self.broker = host, port
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._client_id = client_id
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
@@ -39,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._closed = self._loop.create_future()
-        self._reason = "it was closed"
+        self._reason: str | None = None
 
     @classmethod
     async def open(
@@ -59,21 +62,27 @@ class Connection(asyncio.Protocol):
 
         Raises ConnectionError where that does not work, in time.
         """
-        address = f"{host}:{port}"
-        loop = asyncio.get_running_loop()
-        connecting = loop.create_connection(lambda: cls(address, client_id, timeout), host, port, ssl=ssl)
-        try:
-            _, connection = await asyncio.wait_for(connecting, timeout)
-        except asyncio.TimeoutError:
-            raise RequestTimeoutError(f"{address} does not answer within {timeout:g} s") from None
-        except OSError as error:
-            raise ConnectionError(f"cannot connect to {address}: {error}") from None
+        connection = cls(host, port, client_id, timeout)
+        loop = connection._loop
+        connecting = loop.create_task(loop.create_connection(lambda: connection, host, port, ssl=ssl))
+        try:  # not by wait_for, which before Python 3.12 may swallow a cancellation
+            await asyncio.wait([connecting], timeout=timeout)
+            if not connecting.done():
+                raise RequestTimeoutError(f"{connection.address} does not answer within {timeout:g} s")
+            connecting.result()
+        except BaseException as error:
+            connection.abort()
+            connecting.cancel()
+            connecting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            if isinstance(error, ConnectionError) or not isinstance(error, OSError | ValueError):
+                raise
+            raise ConnectionError(f"cannot connect to {connection.address}: {error}") from None  # ValueError: the host
         return connection
 
     @property
     def is_open(self) -> bool:
         """Whether requests may be sent over it."""
-        return self._transport is not None and not self._transport.is_closing()
+        return self._reason is None and self._transport is not None and not self._transport.is_closing()
 
     @property
     def under_way(self) -> int:
@@ -95,7 +104,7 @@ class Connection(asyncio.Protocol):
     ) -> "asyncio.Future[T]":
         """Send it now; the reply comes by the future (`reply`, or a new one), which raises as `request` does."""
         if not self.is_open:
-            raise ConnectionError(f"the connection to {self.address} is closed: {self._reason}")
+            raise ConnectionError(self._reason or f"{self.address} closes the connection")
         correlation = next(self._correlations)
         data = frame(request, correlation, self._client_id)
         self._frames.expect(None if request.api is None else correlation)
@@ -108,10 +117,14 @@ class Connection(asyncio.Protocol):
         cast(asyncio.Transport, self._transport).write(data)
         return reply
 
+    def abort(self) -> None:
+        """Close it, without waiting for the socket's end; what is under way fails with ConnectionError."""
+        self._fail(f"the connection to {self.address} was closed here")
+
     async def aclose(self) -> None:
-        """Close it; what is under way fails with ConnectionError."""
-        self._fail(ConnectionError(f"the connection to {self.address} was closed here"))
-        with contextlib.suppress(asyncio.CancelledError):
+        """Close it, and wait until its socket is closed; what is under way fails with ConnectionError."""
+        self.abort()
+        if self._transport is not None:
             await asyncio.shield(self._closed)
 
     async def __aenter__(self) -> "Connection":
@@ -138,36 +151,35 @@ class Connection(asyncio.Protocol):
         if first.deadline > self._loop.time():
             self._look_at(first.deadline)
             return
-        name = type(first.request).__name__
-        error = RequestTimeoutError(f"{self.address} has not answered {name} in time")
-        if not first.reply.done():
-            first.reply.set_exception(error)
-        self._fail(ConnectionError(f"closed, since {error}"))
+        error = RequestTimeoutError(f"{self.address} has not answered {type(first.request).__name__} in time")
+        self._pending.remove(first)
+        self._fail(f"closed, since {error}")
+        _refuse(first.reply, error)
 
     # --- what the transport says -------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._reason is not None:  # nobody waits for it any more
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         try:
             for _, body in self._frames.feed(data):
-                self._answer(self._pending.popleft(), body)
+                if self._pending:  # whoever got a reply may have closed the connection over it
+                    self._answer(self._pending.popleft(), body)
             if self._frames.fault is not None:
                 raise WireError(self._frames.fault)
-        except WireError as error:
-            self._fail(ConnectionError(f"{self.address}: {error}"))
+        except (WireError, MemoryError) as error:
+            self._fail(f"{self.address}: {error}")
 
     def _answer(self, pending: _Pending, body: bytes) -> None:
         try:
             value = pending.request.reply(body)
-        except BrokerError as error:
-            if not pending.reply.done():
-                pending.reply.set_exception(error)
-        except WireError as error:
-            if not pending.reply.done():
-                pending.reply.set_exception(error)
-            raise
+        except Exception as error:
+            _refuse(pending.reply, error)
+            if not isinstance(error, BrokerError):
+                raise
         else:
             if not pending.reply.done():
                 pending.reply.set_result(value)
@@ -179,13 +191,15 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def connection_lost(self, error: Exception | None) -> None:
-        why = f" ({error})" if error else ""
-        self._fail(ConnectionError(f"{self.address} closed the connection{why}"))
-        self._closed.set_result(None)
+        self._fail(f"{self.address} closed the connection" + (f" ({error})" if error else ""))
+        if not self._closed.done():
+            self._closed.set_result(None)
 
-    def _fail(self, error: ConnectionError) -> None:
+    def _fail(self, reason: str) -> None:
+        """Close it; each request under way fails with an error of its own, since raising one changes it."""
+        if self._reason is None:
+            self._reason = reason
         if self._transport is not None and not self._transport.is_closing():
-            self._reason = str(error)
             self._transport.abort()
         if self._watch is not None:
             self._watch.cancel()
@@ -193,6 +207,10 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         pending, self._pending = self._pending, deque()
         for each in pending:
-            if not each.reply.done():
-                each.reply.set_exception(error)
-                each.reply.exception()  # whoever waits raises it; a reply that nobody waits for is no news
+            _refuse(each.reply, ConnectionError(reason))
+
+
+def _refuse(reply: "asyncio.Future[Any]", error: Exception) -> None:
+    if not reply.done():
+        reply.set_exception(error)
+        reply.exception()  # whoever waits raises it; a reply that nobody waits for is no news

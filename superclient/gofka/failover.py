@@ -1,6 +1,7 @@
 """The brokers of a list, one after the other, and how long to wait in between."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from superclient.gofka.wire import BrokerError, Kind
 T = TypeVar("T")
 
 _JITTER = 0.25
+_BROKER = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[^\s/@:,\[\]]+)):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,13 @@ class RetryPolicy:
 
 def parsed(brokers: str | Sequence[str]) -> list[tuple[str, int]]:
     """("host:port", …), or one text with commas → (host, port). Raises ValueError for anything else."""
-    texts = brokers.split(",") if isinstance(brokers, str) else list(brokers)
     found = []
-    for text in texts:
-        host, colon, port = text.strip().rpartition(":")
-        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise ValueError(f'a broker is "host:port"; it is {text!r}')
-        found.append((host.strip("[]"), int(port)))
+    for text in brokers.split(",") if isinstance(brokers, str) else brokers:
+        match = _BROKER.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match is None or not 0 < int(match["port"]) < 65536:
+            shown = "another" if "@" in str(text) else repr(text)  # what is before that may be a password
+            raise ValueError(f'a broker is "host:port", "[host]:port" for IPv6; this is {shown}')
+        found.append((match["six"] or match["host"], int(match["port"])))
     if not found:
         raise ValueError("at least one broker is needed")
     return found
@@ -84,22 +86,24 @@ class BrokerFailoverManager:
     async def execute_with_failover(self, func: Callable[[str, int], Awaitable[T]]) -> T:
         """What `func(host, port)` returns for the first broker for which it does not fail.
 
-        ConnectionError (ours or the built-in), TimeoutError and "not the leader" mean the next broker; anything else is
-        raised as it is. After a round without success there is a wait, as the policy says. Raises what the last broker
-        of the last round said.
+        An OSError (ConnectionError, ours too, and TimeoutError are), asyncio's TimeoutError and "not the leader" mean
+        the next broker: what `func` does may so be done twice. Anything else is raised as it is. After a round without
+        success there is a wait, as the policy says. Raises what the last broker of the last round said.
         """
         waits = self.retry_policy.delays()
         while True:
-            for _ in self.brokers:
+            first = self.current  # others may be at it too
+            for index in (*range(first, len(self.brokers)), *range(first)):
                 try:
-                    return await func(*self.brokers[self.current])
+                    done = await func(*self.brokers[index])
+                    self.current = index
+                    return done
                 except (OSError, asyncio.TimeoutError) as error:
                     failure: Exception = error
                 except BrokerError as error:
                     if error.kind is not Kind.NOT_LEADER:
                         raise
                     failure = error
-                self.current = (self.current + 1) % len(self.brokers)
             wait = next(waits, None)
             if wait is None:
                 raise failure

@@ -5,13 +5,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ssl import SSLContext
 from types import TracebackType
+from typing import NamedTuple
 
 from superclient.gofka.connection import Connection
-from superclient.gofka.errors import ConnectionError  # noqa: A004
+from superclient.gofka.errors import ConnectionError, GofkaError  # noqa: A004
+from superclient.gofka.wire import FindCoordinator
+
+_ASKED_AFTER = 10.0  # seconds; one that was idle for longer may have been dropped on the way without a word
+
+
+class _Kept(NamedTuple):
+    broker: tuple[str, int]
+    connection: Connection
+    timer: asyncio.TimerHandle
+    since: float
 
 
 class ConnectionPool:
-    """At most so many connections, each used by one task at a time and kept for the next.
+    """At most so many connections, each used by one task at a time and kept for the next; for one event loop.
 
     Args:
         max_connections: of all brokers together; who comes when all are in use waits, first come, first served.
@@ -19,6 +30,8 @@ class ConnectionPool:
         connection_timeout: seconds for connecting, and for each request.
         client_id: what the broker is told.
         ssl_context: encrypts, where given.
+
+    Raises ValueError for numbers that cannot be meant.
     """
 
     def __init__(
@@ -30,17 +43,18 @@ class ConnectionPool:
         client_id: str = "superclient",
         ssl_context: SSLContext | None = None,
     ) -> None:
-        if max_connections < 1:
+        if not max_connections >= 1:
             raise ValueError(f"max_connections is 1 or more; it is {max_connections!r}")
+        if not (max_idle_time > 0 and connection_timeout > 0):
+            raise ValueError("max_idle_time and connection_timeout are above 0")
         self._max_idle = max_idle_time
         self._timeout = connection_timeout
         self._client_id = client_id
         self._ssl = ssl_context
-        self._free = asyncio.Semaphore(max_connections)
         self._most = max_connections
-        self._idle: list[tuple[tuple[str, int], Connection, asyncio.TimerHandle]] = []  # used last: last
-        self._in_use: set[Connection] = set()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(max_connections)
+        self._taken = 0  # places: connections in use, and those that are being made
+        self._idle: list[_Kept] = []  # used last: last
         self._closed = False
 
     @asynccontextmanager
@@ -49,58 +63,75 @@ class ConnectionPool:
 
         Raises ConnectionError where none can be made, or the pool is closed.
         """
-        async with self._free:
-            connection = self._kept((host, port)) or await self._new(host, port)
-            self._in_use.add(connection)
+        async with self._places:
+            self._taken += 1
             try:
-                yield connection
+                connection = await self._healthy((host, port)) or await self._new(host, port)
+                try:
+                    yield connection
+                finally:
+                    await self._give_back(connection)
             finally:
-                self._in_use.discard(connection)
-                if connection.is_open and not connection.under_way and not self._closed:
-                    timer = asyncio.get_running_loop().call_later(self._max_idle, self._expire, connection)
-                    self._idle.append(((host, port), connection, timer))
-                else:
-                    await connection.aclose()
+                self._taken -= 1
 
     @property
     def idle(self) -> int:
         """How many connections wait to be used."""
         return len(self._idle)
 
-    def _kept(self, address: tuple[str, int]) -> Connection | None:
-        """The one that was used last, as it is the healthiest; those that have broken meanwhile are dropped."""
-        for kept in reversed(self._idle):
-            if kept[0] == address:
-                self._idle.remove(kept)
-                kept[2].cancel()
-                if kept[1].is_open:
-                    return kept[1]
-                return self._kept(address)
+    async def _healthy(self, broker: tuple[str, int]) -> Connection | None:
+        """A kept one, the last used first. One that has broken is dropped, one that was idle for long is asked."""
+        now = asyncio.get_running_loop().time()
+        while kept := next((each for each in reversed(self._idle) if each.broker == broker), None):
+            self._forget(kept)
+            try:
+                if now - kept.since > _ASKED_AFTER:
+                    await kept.connection.request(FindCoordinator("superclient"))  # changes nothing on the broker
+            except GofkaError:
+                pass  # it is closed, or of no use
+            except BaseException:
+                kept.connection.abort()
+                raise
+            else:
+                if kept.connection.is_open:
+                    return kept.connection
+            await kept.connection.aclose()
         return None
 
     async def _new(self, host: str, port: int) -> Connection:
         if self._closed:
             raise ConnectionError("the pool is closed")
-        while self._idle and len(self._idle) + len(self._in_use) >= self._most:
-            _, oldest, timer = self._idle.pop(0)  # one of another broker makes room
-            timer.cancel()
-            await oldest.aclose()
+        while self._idle and len(self._idle) + self._taken > self._most:
+            oldest = self._idle[0]  # one of another broker makes room
+            self._forget(oldest)
+            await oldest.connection.aclose()
         return await Connection.open(host, port, client_id=self._client_id, timeout=self._timeout, ssl=self._ssl)
 
+    async def _give_back(self, connection: Connection) -> None:
+        if self._closed or connection.under_way or not connection.is_open:
+            await connection.aclose()
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._max_idle, self._expire, connection)
+        self._idle.append(_Kept(connection.broker, connection, timer, loop.time()))
+
+    def _forget(self, kept: _Kept) -> None:
+        kept.timer.cancel()
+        self._idle = [each for each in self._idle if each is not kept]
+
     def _expire(self, connection: Connection) -> None:
-        self._idle = [kept for kept in self._idle if kept[1] is not connection]
-        task = asyncio.ensure_future(connection.aclose())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._idle = [each for each in self._idle if each.connection is not connection]
+        connection.abort()
 
     async def aclose(self) -> None:
         """Close all that are idle; those in use are closed when they are given back."""
         self._closed = True
-        idle, self._idle = self._idle, []
-        for _, connection, timer in idle:
-            timer.cancel()
-            await connection.aclose()
-        await asyncio.gather(*self._closing)
+        idle = list(self._idle)
+        for each in idle:
+            self._forget(each)
+            each.connection.abort()
+        for each in idle:
+            await each.connection.aclose()
 
     async def __aenter__(self) -> "ConnectionPool":
         return self
