@@ -9,6 +9,81 @@ cluster.py      which broker leads, what topics there are, where a log ends
 producer.py     AsyncProducer;  batches.py  what goes together; no I/O
 consumer.py     AsyncConsumer;  membership.py, assignment.py  who reads what; no I/O
 admin.py        AsyncAdminClient
-blocking.py     Producer, Consumer, AdminClient: the same on a loop of their own
+blocking.py     Producer, Consumer, AdminClient: the same without an event loop;  threaded.py  the one that they run on
 errors.py, message.py
 """
+
+# Public names and the modules that define them, imported on first use (PEP 562).
+_PUBLIC = {
+    "AsyncProducer": "superclient.gofka.producer",
+    "AsyncConsumer": "superclient.gofka.consumer",
+    "AsyncAdminClient": "superclient.gofka.admin",
+    "Producer": "superclient.gofka.blocking",
+    "Consumer": "superclient.gofka.blocking",
+    "AdminClient": "superclient.gofka.blocking",
+    "BrokerFailoverManager": "superclient.gofka.failover",
+    "RetryPolicy": "superclient.gofka.failover",
+    "ConnectionPool": "superclient.gofka.pool",
+    "Message": "superclient.gofka.message",
+    "StoredAt": "superclient.gofka.message",
+    "Value": "superclient.gofka.message",
+    "Broker": "superclient.gofka.wire",
+    "MetadataReply": "superclient.gofka.wire",
+    "Partition": "superclient.gofka.wire",
+    "Topic": "superclient.gofka.wire",
+    "BrokerError": "superclient.gofka.wire",
+    "ConnectionError": "superclient.gofka.errors",
+    "ConsumeError": "superclient.gofka.errors",
+    "GofkaError": "superclient.gofka.errors",
+    "GroupCoordinationError": "superclient.gofka.errors",
+    "MetadataError": "superclient.gofka.errors",
+    "OffsetError": "superclient.gofka.errors",
+    "ProduceConnectionError": "superclient.gofka.errors",
+    "ProduceError": "superclient.gofka.errors",
+    "ProduceTimeoutError": "superclient.gofka.errors",
+    "RequestTimeoutError": "superclient.gofka.errors",
+    "WireError": "superclient.gofka.errors",
+}
+
+TYPE_CHECKING = False  # typing's own flag would cost the import of typing
+if TYPE_CHECKING:
+    from superclient.gofka.admin import AsyncAdminClient as AsyncAdminClient
+    from superclient.gofka.blocking import AdminClient as AdminClient
+    from superclient.gofka.blocking import Consumer as Consumer
+    from superclient.gofka.blocking import Producer as Producer
+    from superclient.gofka.consumer import AsyncConsumer as AsyncConsumer
+    from superclient.gofka.errors import ConnectionError as ConnectionError  # noqa: A004  the built-in name
+    from superclient.gofka.errors import ConsumeError as ConsumeError
+    from superclient.gofka.errors import GofkaError as GofkaError
+    from superclient.gofka.errors import GroupCoordinationError as GroupCoordinationError
+    from superclient.gofka.errors import MetadataError as MetadataError
+    from superclient.gofka.errors import OffsetError as OffsetError
+    from superclient.gofka.errors import ProduceConnectionError as ProduceConnectionError
+    from superclient.gofka.errors import ProduceError as ProduceError
+    from superclient.gofka.errors import ProduceTimeoutError as ProduceTimeoutError
+    from superclient.gofka.errors import RequestTimeoutError as RequestTimeoutError
+    from superclient.gofka.errors import WireError as WireError
+    from superclient.gofka.failover import BrokerFailoverManager as BrokerFailoverManager
+    from superclient.gofka.failover import RetryPolicy as RetryPolicy
+    from superclient.gofka.message import Message as Message
+    from superclient.gofka.message import StoredAt as StoredAt
+    from superclient.gofka.message import Value as Value
+    from superclient.gofka.pool import ConnectionPool as ConnectionPool
+    from superclient.gofka.producer import AsyncProducer as AsyncProducer
+    from superclient.gofka.wire import Broker as Broker
+    from superclient.gofka.wire import BrokerError as BrokerError
+    from superclient.gofka.wire import MetadataReply as MetadataReply
+    from superclient.gofka.wire import Partition as Partition
+    from superclient.gofka.wire import Topic as Topic
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(__import__(_PUBLIC[name], fromlist=(name,)), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
