@@ -27,7 +27,7 @@ NAMES = (
 )
 # Questions asked once, not figures of every release; half an hour of lag; what is the same on every machine; what needs
 # a broker that is not Kafka.
-SEPARATE = ("codecs", "sweep", "lag", "lag_simulation", "gofka_producer")
+SEPARATE = ("codecs", "sweep", "lag", "lag_simulation", "gofka_producer", "gofka_consumer")
 
 
 def main() -> int:

@@ -119,10 +119,9 @@ class Subscription:
 
     def _share(self, places: Sequence[Place]) -> None:
         """Read these; what stayed ours goes on where it was, unless another member had it meanwhile."""
-        before, self._readings = self._readings, {}
-        for place in places:
-            self._readings[place] = before.pop(place) if place in before else Reading(place, self._source)
-        self._left_out += sum(reading.duplicates for reading in before.values())
+        before = self._readings
+        self._readings = {place: before.get(place) or Reading(place, self._source) for place in places}
+        self._left_out += sum(reading.duplicates for place, reading in before.items() if place not in self._readings)
         self._followers = [asyncio.ensure_future(reading.run()) for reading in self._readings.values()]
         self._ready = {reading: None for reading in self._readings.values() if reading.waiting}
         self._sharing = False
