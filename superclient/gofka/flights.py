@@ -95,7 +95,7 @@ def refuse(
     if stored:
         said = "it is stored all the same, at an offset that the broker did not tell"
     if overtaken:
-        said += "; it is not sent again since later ones are stored, which it would follow"
+        said += "; it is not sent again since later ones are stored, or may be, which it would follow"
     for entry in entries:
         if not entry.done.done():
             failure = made(f"{topic}: {error}; {said}", stored)

@@ -2,7 +2,7 @@
 
 What a reply says of its request decides (`fate`). A request that was not stored for certain is sent again; one that
 may have been stored only in an envelope, which tells a copy from its original. None is sent again behind a later one
-that was stored. Until a connection has stored something, one request at a time is under way, since those behind it
+that is stored. Until a connection has stored something, one request at a time is under way, since those behind it
 would overtake it if the broker came to lead, or to its senses, in between.
 """
 
@@ -11,15 +11,15 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from operator import index
 from typing import NamedTuple
 
 from superclient.gofka.batches import Batches, Entry
+from superclient.gofka.choosing import Choice
 from superclient.gofka.cluster import Cluster
 from superclient.gofka.codecs import Codec
 from superclient.gofka.connection import Connection
 from superclient.gofka.envelope import encode
-from superclient.gofka.errors import ConnectionError, MetadataError, ProduceError  # noqa: A004
+from superclient.gofka.errors import ConnectionError, ProduceError  # noqa: A004
 from superclient.gofka.flights import Flight, Reply, fate, kind, outcome, refuse
 from superclient.gofka.message import StoredAt
 from superclient.gofka.partitioning import Partitioner
@@ -27,7 +27,9 @@ from superclient.gofka.wire import Kind, Produce, WireError
 
 logger = logging.getLogger("superclient.gofka")
 
-_COUNT_AGE = 30.0  # seconds for which a topic's number of partitions is believed
+# Seconds for each request that was lost with its connection. What the broker has read of a closed connection it still
+# stores, and meanwhile gives the offsets of that to another connection too.
+_SETTLING = 0.02
 
 
 class Ways(NamedTuple):
@@ -63,8 +65,7 @@ class Sender:
         self._connection: Connection | None = None
         self._proven = False  # the connection has stored something, and nothing has failed since
         self._refusals = 0  # brokers that said, one after the other, that they do not lead
-        self._undecided = False  # some record's partition is to be chosen
-        self._count, self._counted = 0, 0.0  # partitions, and when they were asked for
+        self._choice = Choice(topic, ways.cluster, ways.partitioner)
         self._mending: asyncio.Task[None] | None = None
         self._soon: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -75,7 +76,7 @@ class Sender:
         now = self.used = self._loop.time()
         idle = not (self._flying or self._again or self._queue or self._mending)
         self._queue.add(entry, now)
-        self._undecided |= entry.undecided
+        self._choice.wanted |= entry.undecided
         if idle and not self._ways.linger:
             self._pump()  # an awaited send loses no time; what comes in the same step of the loop goes together
         else:
@@ -155,17 +156,14 @@ class Sender:
         return due is not None and due <= self._loop.time()
 
     def _is_ready(self) -> bool:
-        return self._connection is not None and self._connection.is_open and not self._wants_count()
-
-    def _wants_count(self) -> bool:
-        return self._undecided and (not self._count or self._loop.time() > self._counted + _COUNT_AGE)
+        return self._connection is not None and self._connection.is_open and not self._choice.is_due
 
     def _next(self) -> Flight | None:
         """The first batch as a request; None where nobody waits for it any more."""
         batch = self._queue.take()
         entries = [entry for entry in batch.entries if not entry.done.done()]
-        if self._undecided:
-            entries = [entry for entry in entries if not entry.undecided or self._decide(entry)]
+        if self._choice.wanted:
+            entries = [entry for entry in entries if not entry.undecided or self._choice.made(entry)]
         if not entries:
             self._ways.free(batch.cost)
             return None
@@ -180,18 +178,6 @@ class Sender:
             return None
         request = Produce(self.topic, records[0].partition, message)
         return Flight(batch, entries, request)
-
-    def _decide(self, entry: Entry) -> bool:
-        """Choose its partition; False where the partitioner failed, and the record with it."""
-        try:
-            found = index(self._ways.partitioner(self.topic, entry.record.key, self._count))
-            if not 0 <= found < self._count:
-                raise ValueError(f"the partitioner chose {found!r} of {self._count} partitions of {self.topic}")
-        except Exception as error:
-            entry.done.set_exception(error)
-            return False
-        entry.record.partition = found
-        return True
 
     def _launch(self, flight: Flight | None) -> None:
         if flight is None or self._connection is None:
@@ -244,7 +230,7 @@ class Sender:
                 await asyncio.sleep(wait)
             if self._again or self._queue:
                 await self._connected()
-                await self._counted_partitions()
+                await self._choice.count()
         except Exception as error:  # whatever it is: nobody who waits for a record may wait for ever
             self._fail_all(error)
         self._mending = None
@@ -256,26 +242,33 @@ class Sender:
         if replies:
             await asyncio.wait(replies)
         hopeless = not self._proven  # nothing was stored since the trouble began
-        flights, overtaken = list(self._flying), False
+        flights = list(self._flying)
+        later: bool | None = False
         self._flying.clear()
         error = next((flight.error for flight in flights if flight.error is not None), None)
         self._proven = self._proven and error is None
         for flight in reversed(flights):
-            overtaken |= self._sort(flight, overtaken)
+            later = self._sort(flight, later)
         if any(kind(flight.error) is Kind.NOT_LEADER for flight in flights) and self._connection is not None:
             self._refusals += 1
             self._ways.cluster.not_leader(self._connection)
             await self._disconnect()
             if self._refusals % len(self._ways.cluster.brokers):
                 return 0.0  # another broker of the list may lead
-        return self._back_off(error, hopeless)
+        lost = sum(flight.error is not None and kind(flight.error) is None for flight in flights)
+        return max(self._back_off(error, hopeless), lost * _SETTLING)
 
-    def _sort(self, flight: Flight, overtaken: bool) -> bool:
-        """Put it in front of those to be sent again, or fail; returns whether it is stored."""
+    def _sort(self, flight: Flight, later: bool | None) -> bool | None:
+        """Put it in front of those to be sent again, or fail.
+
+        `later`: whether one behind it is stored, None: perhaps; returned is the same for the one before. One that is
+        known not to be stored is not to follow those that perhaps are; one that itself perhaps is, goes before them.
+        """
         if flight.error is None:
             return True
         stored, again = fate(flight)
         flight.maybe |= stored is None
+        overtaken = later is True or (later is None and stored is False)
         if stored:
             self._fail(flight, stored=True)
         elif not again or overtaken:
@@ -284,7 +277,7 @@ class Sender:
             self._again.appendleft(flight)
         else:  # nobody waits for it
             self._ways.free(flight.batch.cost)
-        return stored is True
+        return later if stored is False or later else stored
 
     def _back_off(self, error: Exception | None, hopeless: bool) -> float:
         """Take one of the attempts of each that is to be sent again; those without any left have failed."""
@@ -320,18 +313,6 @@ class Sender:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.aclose()
-
-    async def _counted_partitions(self) -> None:
-        if not self._wants_count():
-            return
-        try:
-            self._count = len(await self._ways.cluster.partitions(self.topic))
-        except MetadataError:
-            self._count = 1  # the first record makes the topic, with one partition
-        except (ConnectionError, WireError):
-            if not self._count:
-                raise
-        self._counted = self._loop.time()
 
     # --- failures ----------------------------------------------------------------------------------------------------
 

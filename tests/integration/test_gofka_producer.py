@@ -405,7 +405,7 @@ def test_a_raw_record_is_never_sent_twice(broker, reply):
     async def work():
         async with producer(broker, max_in_flight=1, batch_size=0) as one:
             await one.send("t", b"0")
-            broker.close_after(2, reply=reply)
+            broker.close_after(2, reply=reply, api="Produce")
             return await settled(one.send("t", value) for value in (b"1", b"2", b"3"))
 
     first, lost, last = run(work())
@@ -422,9 +422,9 @@ def test_an_enveloped_record_is_sent_again(broker, reply, caplog):
     """Hazards, GOF-2: its copy can be told, so every record is read once, in order; a warning says so."""
 
     async def work():
-        async with producer(broker) as one:
+        async with producer(broker, batch_size=200) as one:
             await one.send("t", b"first")
-            broker.close_after(3, reply=reply)
+            broker.close_after(2, reply=reply, api="Produce")
             sends = []
             for value in MANY:
                 sends.append(asyncio.ensure_future(one.send("t", value, key=b"k")))
@@ -465,9 +465,9 @@ def test_a_time_out_of_an_enveloped_record(broker):
     broker.options.overwrites = True
 
     async def work():
-        async with producer(broker, timeout=0.3) as one:
+        async with producer(broker, timeout=0.3, batch_size=200) as one:
             await one.send("t", b"first")
-            broker.swallow_reply(2)
+            broker.swallow_reply(2, api="Produce")
             sends = []
             for value in MANY:
                 sends.append(asyncio.ensure_future(one.send("t", value, key=b"k")))
