@@ -224,6 +224,7 @@ class Sender:
         self._mending = self._loop.create_task(self._mended())
 
     async def _mended(self) -> None:
+        await asyncio.sleep(0)  # an eager task must not end before it is known as the one that mends
         try:
             wait = await self._settled()
             if wait:
