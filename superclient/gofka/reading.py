@@ -131,7 +131,8 @@ class Reading:
         if shared:
             reply = await connection.request(OffsetFetch(source.group, topic, partition))
             committed = reply if reply >= 0 else None
-            anew = known is None or committed != self.committed
+            # A broker that knows of no offset is another one than before, and tells nothing.
+            anew = known is None or committed not in (None, self.committed)
             known = committed if anew else known
         start = known or 0
         if known or (known is None and source.latest):

@@ -42,6 +42,7 @@ class Subscription:
         self._left_out = 0
         self._bell: asyncio.Future[None] | None = None
         self._data: Connection | None = None
+        self._home = ""  # the broker that has our offsets
         self._connecting = asyncio.Lock()
         self._committing = asyncio.Lock()
         self._due = asyncio.Event()
@@ -135,6 +136,11 @@ class Subscription:
         await stopped(followers)
         if self._auto_commit:
             with suppress(GofkaError):  # read again by whoever gets it
+                home = (await self._cluster.home()).address
+                if home != self._home:  # offsets live in the broker that received them: this one has none of ours
+                    self._home = home
+                    for reading in self._readings.values():
+                        reading.owed = reading.done if reading.placed else None
                 await self._commit_owed()
 
     def _failed(self, error: GofkaError | None) -> None:
@@ -148,6 +154,7 @@ class Subscription:
         async with self._connecting:
             if self._data is None or not self._data.is_open:
                 self._data = await self._cluster.open_home()
+                self._home = self._home or self._data.address
             return self._data
 
     def _told(self, reading: Reading) -> None:

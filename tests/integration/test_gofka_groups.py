@@ -291,3 +291,52 @@ def test_a_second_reader_goes_on_where_the_first_was(broker: GofkaDouble) -> Non
         assert sorted(found) == sorted(b"%s%d" % (topic, n) for topic in (b"a", b"b") for n in range(10))
 
     run(work())
+
+
+@pytest.mark.parametrize("reset", ["earliest", "latest"])
+def test_another_broker_takes_the_group_over(broker: GofkaDouble, reset: str) -> None:
+    """GOF-19, GOF-27: it has neither group nor offsets; nothing is lost by that, and nothing read again."""
+    with GofkaDouble(clock=CLOCK, cluster=broker) as other:
+        other.create_topic("b", 3)
+
+        async def work() -> None:
+            brokers = f"{broker.address},{other.address}"
+            options: dict[str, Any] = {"session_timeout": SESSION_MS, "auto_offset_reset": reset}
+            async with AsyncConsumer(brokers, "g", "b", **options) as one:
+                broker.produce("b", *[b"%d" % n for n in range(10)])
+                found = [await anext(one) for _ in range(4)]
+                broker.stop()
+                other.produce("b", b"10")
+                while len(found) < 11:
+                    try:
+                        found.append(await anext(one))
+                    except GofkaError:
+                        continue
+                assert found == [b"%d" % n for n in range(11)]
+                await until(lambda: len(other.members("g")) == 1, "the group to be there")
+            assert other.committed("g", "b") == 11
+
+        run(work())
+
+
+def test_who_has_a_partition_next_finds_its_offset(broker: GofkaDouble) -> None:
+    """GOF-19, GOF-30: also where the group has come to another broker, which had none."""
+    with GofkaDouble(clock=CLOCK, cluster=broker) as other:
+        other.create_topic("b", 3)
+
+        async def work() -> None:
+            options: dict[str, Any] = {"session_timeout": SESSION_MS, "auto_offset_reset": "latest"}
+            first = AsyncConsumer(f"{broker.address},{other.address}", "g", "b", **options)
+            await first.subscribe()
+            broker.produce("b", b"0", b"1")
+            assert [await anext(first) for _ in range(2)] == [b"0", b"1"]
+            assert await first.poll(1, 0) == []
+            await until(lambda: broker.committed("g", "b") == 2, "the commit")
+            broker.stop()
+            await until(lambda: len(other.members("g")) == 1, "the group to be there")
+            await first.close()
+            other.produce("b", b"2")
+            async with AsyncConsumer(other.address, "g", "b", **options) as second:
+                assert await anext(second) == b"2"
+
+        run(work())
