@@ -7,7 +7,8 @@ connection.py   one connection: pipelined, in order, each request with a time li
 pool.py         ConnectionPool;  failover.py  BrokerFailoverManager, RetryPolicy
 cluster.py      which broker leads, what topics there are, where a log ends
 producer.py     AsyncProducer;  batches.py  what goes together; no I/O
-consumer.py     AsyncConsumer;  membership.py, assignment.py  who reads what; no I/O
+consumer.py     AsyncConsumer;  subscription.py  its partitions, records and commits;  reading.py  one partition
+keeping.py      its place in the group;  membership.py, assignment.py  who reads what; no I/O
 admin.py        AsyncAdminClient
 blocking.py     Producer, Consumer, AdminClient: the same without an event loop;  threaded.py  the one that they run on
 errors.py, message.py
