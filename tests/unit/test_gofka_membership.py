@@ -62,6 +62,7 @@ _subscriptions = st.dictionaries(
 _counts = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 12))
 
 
+@settings(deadline=None, max_examples=60)
 @given(_subscriptions, _counts, st.sampled_from(sorted(STRATEGIES)))
 def test_each_partition_has_one_owner(members: dict[str, set[str]], counts: dict[str, int], strategy: str) -> None:
     """GOF-27: one who is subscribed to it; and whoever reckons it in another order comes to the same."""
@@ -75,6 +76,7 @@ def test_each_partition_has_one_owner(members: dict[str, set[str]], counts: dict
     assert all(topic in members[member] for member, places in shares.items() for topic, _ in places)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 9), _counts, st.sampled_from(sorted(STRATEGIES)))
 def test_shares_are_even(size: int, counts: dict[str, int], strategy: str) -> None:
     """GOF-27: range topic by topic, round-robin over all of them."""
@@ -227,7 +229,7 @@ class Runner:
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(5))
 def test_hundreds_of_changes_come_to_rest(seed: int, strategy: str) -> None:
     """GOF-27: every partition owned exactly once, none idle, whatever came and went, and between what requests.
 
@@ -243,7 +245,7 @@ def test_hundreds_of_changes_come_to_rest(seed: int, strategy: str) -> None:
     assert max(world.described.values()) == 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(min_value=0), st.lists(st.sampled_from("jjldse"), max_size=12))
 def test_any_order_of_changes_comes_to_rest(seed: int, events: list[str]) -> None:
     """GOF-27: also in the orders that break things."""
