@@ -436,7 +436,7 @@ def test_an_enveloped_record_is_sent_again(broker, reply, caplog):
     assert [decode(log[each])[each.index].value for each in found] == MANY
     copies, once = read(broker)
     assert [each.value for each in once] == [b"first", *MANY]
-    assert (len(copies) > len(once)) == (reply != "unhandled")
+    assert len(copies) > len(once) or reply == "unhandled"  # whose reset can take the reply before it along
     assert "sent again" in caplog.text
     assert "may then be there twice" in caplog.text
 
