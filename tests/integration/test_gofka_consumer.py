@@ -170,6 +170,21 @@ def test_poll_returns_in_time_whatever_the_broker_does(broker: GofkaDouble) -> N
     run(work())
 
 
+def test_polls_that_do_not_wait_find_something_all_the_same(broker: GofkaDouble) -> None:
+    """GOF-8: with a time-out of nothing the consumer gets its steps of the loop between them."""
+    broker.produce(TOPIC, b"a", b"b")
+
+    async def work() -> None:
+        member, found = consumer(broker), []
+        deadline = time.monotonic() + 20
+        while len(found) < 2 and time.monotonic() < deadline:
+            found += [message.value for message in await member.poll(timeout=0)]
+        assert found == [b"a", b"b"]
+        await member.close()
+
+    run(work())
+
+
 def test_partitions_take_turns_and_memory_is_bounded(broker: GofkaDouble) -> None:
     """GOF-4: several topics; one that never ends does not keep the others from being read, nor is it read at once."""
     broker.create_topic("many")
