@@ -137,7 +137,7 @@ class AsyncConsumer:
         if subscription.is_due or now > self._yielded + _YIELD:
             await asyncio.sleep(0)  # heartbeats and commits go on under a program that always finds a record
             self._yielded = loop.time()
-        while not self._closed:
+        while self._subscription is subscription:  # not after a close
             if found := subscription.take(most):
                 return found
             left = None if deadline is None else deadline - loop.time()

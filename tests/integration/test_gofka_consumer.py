@@ -188,16 +188,17 @@ def test_polls_that_do_not_wait_find_something_all_the_same(broker: GofkaDouble)
 def test_partitions_take_turns_and_memory_is_bounded(broker: GofkaDouble) -> None:
     """GOF-4: several topics; one that never ends does not keep the others from being read, nor is it read at once."""
     broker.create_topic("many")
-    broker.produce("many", *[b"m"] * 300)
+    broker.produce("many", *[b"m"] * 1000)
     broker.produce(TOPIC, b"rare")
 
     async def work() -> None:
         async with consumer(broker, ["many", TOPIC], max_poll_records=10) as member:
-            await until(lambda: broker.requests["Fetch"] > 42, "what is ahead to be fetched")
             found = await values(member, 30)
             assert b"rare" in found
-            assert broker.requests["Fetch"] < 150  # 40 ahead of the reader, and a round of requests
-            assert len(await values(member, 271)) == 271
+            beats = broker.requests["Heartbeat"]
+            await until(lambda: broker.requests["Heartbeat"] > beats + 10, "time to pass")
+            assert broker.requests["Fetch"] < 500  # 40 ahead of the reader, a round of requests, looks at the ends
+            assert len(await values(member, 971)) == 971
 
     run(work())
 
@@ -335,6 +336,24 @@ def test_latest_holds_although_nothing_was_read(broker: GofkaDouble) -> None:
         broker.produce(TOPIC, b"meanwhile")
         async with consumer(broker, auto_offset_reset="latest") as member:
             assert await anext(member) == b"meanwhile"
+
+    run(work())
+
+
+def test_what_another_member_has_done_meanwhile_is_not_done_again(broker: GofkaDouble) -> None:
+    """GOF-30: whoever gets a partition back goes on where the group is, not with what it had fetched before."""
+    broker.produce(TOPIC, *[b"%d" % n for n in range(10)])
+
+    async def work() -> None:
+        async with consumer(broker, auto_commit=False) as member:
+            assert await anext(member) == b"0"
+            joins = broker.requests["JoinGroup"]
+            broker.commit("g", TOPIC, 5)
+            broker.advance(100)  # expelled, as it was when the other one had it
+            await until(lambda: broker.requests["JoinGroup"] > joins, "it to join again")
+            beats = broker.requests["Heartbeat"]
+            await until(lambda: broker.requests["Heartbeat"] > beats + 3, "it to be at rest")
+            assert await values(member, 5) == [b"%d" % n for n in range(5, 10)]
 
     run(work())
 
