@@ -44,6 +44,7 @@ _PUBLIC = {
     "ProduceTimeoutError": "superclient.gofka.errors",
     "RequestTimeoutError": "superclient.gofka.errors",
     "WireError": "superclient.gofka.errors",
+    "UnknownCodecError": "superclient.gofka.codecs",
 }
 
 TYPE_CHECKING = False  # typing's own flag would cost the import of typing
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from superclient.gofka.blocking import AdminClient as AdminClient
     from superclient.gofka.blocking import Consumer as Consumer
     from superclient.gofka.blocking import Producer as Producer
+    from superclient.gofka.codecs import UnknownCodecError as UnknownCodecError
     from superclient.gofka.consumer import AsyncConsumer as AsyncConsumer
     from superclient.gofka.errors import ConnectionError as ConnectionError  # noqa: A004  the built-in name
     from superclient.gofka.errors import ConsumeError as ConsumeError

@@ -301,7 +301,7 @@ elif how == "exception":
 @pytest.mark.parametrize("how", ["idle", "in a call", "exception", "broker gone"])
 def test_clients_that_are_never_closed(broker, how):
     """GOF-28, GOF-29: the interpreter ends, in time and without a word; the group is left, no more is committed."""
-    options = ("-X", "dev", "-W", "error")
+    options = ("-W", "error")
     with start_program(Path(sys.executable), NEVER_CLOSED, broker.address, how, env=ENV, options=options) as process:
         assert process.stdout.readline() == "b'x'\n"
         if how == "broker gone":
