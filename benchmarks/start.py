@@ -1,5 +1,5 @@
 """What every Python of the machine pays: interpreter start, and imports that have nothing to do with Kafka. And what
-the `superclient` command takes until it answers.
+the `superclient` command takes until it answers, and a program that imports the Gofka client until it begins.
 
     python -m benchmarks.start [--quick]
 
@@ -21,7 +21,7 @@ from benchmarks._statistics import spread
 from tests.environments import clean_environment, environment
 
 PEER_EVERY = 8  # rounds; its start takes many times as long
-GOAL_START, GOAL_IMPORT, GOAL_COMMAND = 1.05, 1.02, 3.0
+GOAL_START, GOAL_IMPORT, GOAL_COMMAND, GOAL_GOFKA = 1.05, 1.02, 3.0, 1.5
 COMMANDS = (["--help"], ["admin", "--help"], ["info", "config-dump"])
 PACKAGES = ("click", "confluent-kafka", "rich", "simpleeval")
 
@@ -34,7 +34,7 @@ def main() -> None:
     rows = _starts(sides, rounds)
     rows += _starts(sides, rounds // 2, "import json", "start of a program that imports json")
     rows += [_modules(sides), *_imports(sides, 3 if chosen.quick else 12)]
-    publish("start", [*rows, *_commands(rounds // 4)])
+    publish("start", [*rows, *_commands(rounds // 4), *_gofka(rounds // 4)])
 
 
 def _starts(sides: list[Arm], rounds: int, code: str = "pass", what: str = "interpreter start") -> list[Row]:
@@ -61,6 +61,23 @@ def _commands(rounds: int) -> list[Row]:
             asked = ["-c", "import click"] if arm is bare else ["-m", "superclient", *words]
             results.found[arm.name].append(_start(arm, asked))
         rows.append(compare(f"{name}, CPU time (bare: import click)", results, "cpu", GOAL_COMMAND, "ms"))
+    return rows
+
+
+def _gofka(rounds: int) -> list[Row]:
+    """Programs that import the Gofka client, as a package and with all its faces, beside one that imports asyncio."""
+    bare = Arm(BARE, environment(superclient=False))
+    ours = Arm(OURS, environment(), {"SUPERSTREAM_DISABLED": "true"})
+    rows = []
+    for code in (
+        "import superclient.gofka",
+        "from superclient.gofka import AsyncProducer, AsyncConsumer, AsyncAdminClient, Producer, Consumer",
+    ):
+        progress(f"start: {rounds} rounds of {code}")
+        results = Results()
+        for _, arm in turns([bare, ours], rounds):
+            results.found[arm.name].append(_start(arm, ["-c", "import asyncio" if arm is bare else code]))
+        rows.append(compare(f"{code}, CPU time (bare: import asyncio)", results, "cpu", GOAL_GOFKA, "ms"))
     return rows
 
 

@@ -1,8 +1,8 @@
 """AsyncConsumer: the records of some topics, shared with the other members of a group."""
 
 import asyncio
+import os
 import socket
-import uuid
 from collections.abc import Sequence
 from ssl import SSLContext
 from types import TracebackType
@@ -83,7 +83,7 @@ class AsyncConsumer:
             ssl_context=ssl_context,
             retry_policy=retry_policy,
         )
-        self._id = f"{client_id[:100]}-{uuid.uuid4()}"
+        self._id = f"{client_id[:100]}-{os.urandom(16).hex()}"
         self._subscription: Subscription | None = None
         self._yielded = 0.0
         self._left_out = 0
