@@ -358,6 +358,24 @@ def test_what_another_member_has_done_meanwhile_is_not_done_again(broker: GofkaD
     run(work())
 
 
+def test_nothing_is_handed_out_while_the_group_shares(broker: GofkaDouble) -> None:
+    """GOF-27: what is in memory may be another's by then."""
+    broker.produce(TOPIC, *[b"%d" % n for n in range(10)])
+
+    async def work() -> None:
+        async with consumer(broker) as member:
+            assert await anext(member) == b"0"
+            described = broker.requests["DescribeGroups"]
+            broker.swallow_reply(api="DescribeGroups")
+            broker.advance(100)
+            await until(lambda: broker.requests["DescribeGroups"] > described, "it to ask who is in the group")
+            assert await member.poll(timeout=0.05) == []
+            broker.cut()
+            assert await values(member, 9, []) == [b"%d" % n for n in range(1, 10)]
+
+    run(work())
+
+
 def test_a_commit_that_the_broker_refuses_is_an_error(broker: GofkaDouble) -> None:
     """GOF-33: OffsetError, without the paths of its files; the next one goes on."""
     broker.produce(TOPIC, b"a")
