@@ -363,7 +363,7 @@ def test_nothing_is_handed_out_while_the_group_shares(broker: GofkaDouble) -> No
     broker.produce(TOPIC, *[b"%d" % n for n in range(10)])
 
     async def work() -> None:
-        async with consumer(broker) as member:
+        async with consumer(broker, auto_commit=False) as member:
             assert await anext(member) == b"0"
             described = broker.requests["DescribeGroups"]
             broker.swallow_reply(api="DescribeGroups")
