@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """What has arrived is worked through all the same, as by a broker that has not noticed yet."""
-        self._transport.abort()  # closed already, but before 3.11 the one of TLS does not know
+        self._transport.close()  # it is already, but before 3.11 the one of TLS does not know
         self.open = False
         self._out.clear()
         self.proceed()
