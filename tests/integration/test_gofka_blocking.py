@@ -125,7 +125,7 @@ def test_heartbeats_go_on_while_the_program_works(broker):
     """GOF-28: without a call; the session is far shorter than what passes."""
     with Consumer(broker.address, "g", "t", session_timeout=1500) as consumer:
         before = broker.requests["Heartbeat"]
-        wait_for(lambda: broker.requests["Heartbeat"] >= before + 5, "it tells that it is alive", 20)
+        wait_for(lambda: broker.requests["Heartbeat"] >= before + 3, "it tells that it is alive", 20)
         assert len(broker.members("g")) == 1
         assert consumer.assignment
 

@@ -50,6 +50,7 @@ def test_a_connection_is_used_again(broker):
             async with lent(pool, broker) as one, lent(pool, broker) as two:
                 assert one is first
                 assert two is not first
+                await two.request(ListGroups())  # the double has accepted it by then
             assert pool.idle == 2
 
     run(work())
