@@ -14,6 +14,8 @@ blocking.py     Producer, Consumer, AdminClient: the same without an event loop;
 errors.py, message.py
 """
 
+from superclient._lazy import lazily
+
 # Public names and the modules that define them, imported on first use (PEP 562).
 _PUBLIC = {
     "AsyncProducer": "superclient.gofka.producer",
@@ -79,14 +81,4 @@ if TYPE_CHECKING:
     from superclient.gofka.wire import Partition as Partition
     from superclient.gofka.wire import Topic as Topic
 
-
-def __getattr__(name: str) -> object:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(__import__(_PUBLIC[name], fromlist=(name,)), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+__getattr__, __dir__ = lazily(globals(), _PUBLIC)

@@ -16,8 +16,7 @@ from tests.servers.gofka import GofkaDouble
 
 ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = re.findall(r"```(python|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-PROGRAM, INSIDE, SMART, TOOLKIT, MESSAGING = (text for kind, text in SNIPPETS if kind == "python")
-PROGRAM, INSIDE, SMART, TOOLKIT, GOFKA = (text for kind, text in SNIPPETS if kind == "python")
+PROGRAM, INSIDE, SMART, TOOLKIT, MESSAGING, GOFKA = (text for kind, text in SNIPPETS if kind == "python")
 COMMANDS = [
     line[2:] for kind, text in SNIPPETS if kind == "console" for line in text.splitlines() if line.startswith("$ ")
 ]
@@ -100,6 +99,8 @@ def test_a_listener_yields_what_the_program_produces(orders: Broker) -> None:
         assert producing.returncode == 0, producing.stderr
         found = [next(said) for _ in range(1000)]
     assert sorted(found) == sorted(f"{number} open\n" for number in range(1000))
+
+
 def test_gofka_goes_around() -> None:
     """GOF-3, GOF-7: the README's producer and consumer, on a broker that speaks Gofka's protocol."""
     with GofkaDouble() as broker:
