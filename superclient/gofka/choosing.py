@@ -5,7 +5,7 @@ from operator import index
 
 from superclient.gofka.batches import Entry
 from superclient.gofka.cluster import Cluster
-from superclient.gofka.errors import ConnectionError, MetadataError, WireError  # noqa: A004  ours are built-in too
+from superclient.gofka.errors import ConnectionError, MetadataError, ProduceError, WireError  # noqa: A004  ours are built-in too
 from superclient.gofka.partitioning import Partitioner
 
 _AGE = 30.0  # seconds for which a topic's number of partitions is believed
@@ -49,8 +49,10 @@ class Choice:
             found = index(self._partitioner(self._topic, entry.record.key, self._count))
             if not 0 <= found < self._count:
                 raise ValueError(f"the partitioner chose {found!r} of {self._count} partitions of {self._topic}")
-        except Exception as error:
-            entry.done.set_exception(error)
+        except BaseException as error:
+            # What would end this task, or no future takes, would leave the record waiting for ever.
+            plain = isinstance(error, Exception) and not isinstance(error, StopIteration)
+            entry.done.set_exception(error if plain else ProduceError(f"the partitioner raised {error!r}"))
             return False
         entry.record.partition = found
         return True

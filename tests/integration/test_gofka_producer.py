@@ -247,6 +247,26 @@ def test_a_partitioner_of_ones_own(broker):
     assert [type(each) for each in found[3:]] == [ValueError, TypeError]
 
 
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, StopIteration])
+def test_a_partitioner_that_wants_to_end_everything(broker, raised):
+    """GOF-15: its record fails, and nothing waits for ever; the next one goes."""
+    broker.create_topic("t", 6)
+
+    def choose(topic, key, count):
+        if key == b"bad":
+            raise raised("no more")
+        return 1
+
+    async def work():
+        async with producer(broker, partitioner=choose) as one:
+            return await settled([one.send("t", b"0", key=b"bad"), one.send("t", b"1", key=b"k")])
+
+    failed, stored = run(work())
+    assert isinstance(failed, ProduceError)
+    assert raised.__name__ in str(failed)
+    assert stored == 0
+
+
 def test_a_key_has_its_partition(broker):
     """GOF-16: murmur2 over the topic's partitions; without key 0, and so raw."""
     broker.create_topic("t", 6)
