@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -135,3 +136,15 @@ def test_the_example_of_compression(broker: GofkaDouble) -> None:
     assert len(said) == 4
     for line, package in zip(said[2:], ("python-snappy", "lz4"), strict=True):
         assert ": 1000 records in " in line or line.endswith(f"pip install {package}")
+
+
+@pytest.mark.parametrize("name", ["gofka_producer", "gofka_consumer"])
+def test_a_benchmark_prints_its_rates(name: str, broker: GofkaDouble) -> None:
+    """GOF-34, GOF-36: both benchmarks run with an address, and say how many records a second each way makes."""
+    program = ROOT / "benchmarks" / f"{name}.py"
+    words = (broker.address, "--records", "100", "--quick", "--json")
+    ran = run_program(HERE, program, *words, env=ENV)
+    assert ran.returncode == 0, ran.stderr
+    rates = {row["figure"]: row["measured"]["median"] for row in json.loads(ran.stdout)["rows"] if "/s" in row["unit"]}
+    assert len(rates) >= 3
+    assert all(rate > 0 for rate in rates.values()), rates
