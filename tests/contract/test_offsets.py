@@ -137,7 +137,8 @@ class TestReading:
                 assert offsets.read({group: [topic, missing]}, PATIENT).ends == {topic: {0: 0}}
                 assert offsets.read({group: [missing]}, PATIENT).ends == {}
         assert missing not in kafka.topics()
-        groups = kafka.admin().list_consumer_groups(request_timeout=PATIENT).result(PATIENT).valid
+        admin = kafka.admin()  # must outlive its results
+        groups = admin.list_consumer_groups(request_timeout=PATIENT).result(PATIENT).valid
         assert group not in {each.group_id for each in groups}
 
     def test_nothing_asked_is_nothing_read(self, library):

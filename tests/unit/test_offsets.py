@@ -21,9 +21,11 @@ from kafka.protocol.metadata import (
 )
 
 from superclient.errors import ClusterError, NotAuthorized, TopicMissing, Unreachable
+from superclient.kafka import connection as kafka_connection
 from superclient.kafka import security
 from superclient.kafka._bounded import Deadline
 from superclient.kafka.connection import Offsets
+from superclient.kafka.offsets import aiokafka as offsets_by_aiokafka
 from superclient.kafka.offsets import exchange, lasting
 from superclient.kafka.offsets.exchange import Ask, Conversation, Health
 from superclient.kafka.offsets.protocol import (
@@ -552,3 +554,38 @@ class TestLasting:
         """LAG-2: of the bootstrap servers, in brackets or not."""
         where = security.connection("kafka-python", {"bootstrap_servers": ["[::1]:9093", "PLAINTEXT://broker", "a:1"]})
         assert lasting.addresses(where) == [Address("::1", 9093), Address("a", 1), Address("broker", 9092)]
+
+
+# --- aiokafka's connections ----------------------------------------------------------------------------------------
+
+
+class _Broken:
+    """A connection whose other end has gone, of which aiokafka's own reader has not heard yet."""
+
+    closed = False
+
+    def connected(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_connection_that_broke_is_closed_before_there_is_another() -> None:
+    """LAG-2: else nobody would close it, and the program would be warned of a socket that it never opened."""
+    connection = kafka_connection.Connection("aiokafka", ("h:1",), "p", {"bootstrap_servers": "h:1"})
+    transport = offsets_by_aiokafka._Transport(connection, Deadline(5))
+    address, broken, fresh = Address("h", 1), _Broken(), _Broken()
+    transport._open[address] = broken
+
+    async def connect(*address: object, **settings: object) -> _Broken:
+        assert broken.closed
+        return fresh
+
+    transport._connect = connect
+    try:
+        assert transport._loop.run_until_complete(transport._talk(address, [])) == []
+        assert transport._open == {address: fresh}
+    finally:
+        transport.close()
+    assert fresh.closed

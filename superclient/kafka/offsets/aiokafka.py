@@ -74,7 +74,10 @@ class _Transport:
         """One broker's answers."""
         try:
             connection = self._open.get(address)
-            if connection is None or not connection.connected():
+            if connection is not None and not connection.connected():
+                self._open.pop(address).close()  # the broker's end of it is closed, ours perhaps not yet
+                connection = None
+            if connection is None:
                 connection = self._open[address] = await self._connect(*address, **self._settings)
             sent = [connection.send(question.request()) for question in questions]
         except BaseException as error:
