@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by its path,
 os.environ.setdefault("SUPERSTREAM_DISABLED", "true")
 
 from benchmarks._statistics import Spread, spread
-from benchmarks.gofka_producer import _broker, _told
+from benchmarks.gofka_producer import at_broker, tell
 from superclient.gofka.blocking import Consumer
 from superclient.gofka.consumer import AsyncConsumer
 from superclient.gofka.producer import AsyncProducer
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     rounds, records = (3, chosen.records // 5) if chosen.quick else (7, chosen.records)
-    with _broker(chosen.address, 0.0) as address:
+    with at_broker(chosen.address, 0.0) as address:
         found = _measured(address, records, chosen.size, rounds)
     _shown(found, vars(chosen))
 
@@ -148,7 +148,7 @@ def _shown(found: dict[str, dict[str, list[float]]], chosen: dict[str, Any]) -> 
         return
     for row in rows:
         met = {None: "", True: "goal met", False: "GOAL MISSED"}[row["met"]]
-        told = _told(Spread(**row["measured"]), row["unit"])
+        told = tell(Spread(**row["measured"]), row["unit"])
         print(f"{row['figure']:28} {told:48} cpu {row['cpu']['median']:10,.0f}  {met}")
 
 

@@ -54,12 +54,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     rounds, records = (3, chosen.records // 10) if chosen.quick else (7, chosen.records)
-    with _broker(chosen.address, chosen.commit_ms) as address:
+    with at_broker(chosen.address, chosen.commit_ms) as address:
         found = asyncio.run(_measured(address, records, chosen.size, rounds))
     _shown(found, vars(chosen))
 
 
-def _broker(address: str | None, commit_ms: float) -> Any:
+def at_broker(address: str | None, commit_ms: float) -> Any:
     if address is not None:
         return nullcontext(address)
     from tests.servers.gofka import GofkaProcess
@@ -182,10 +182,10 @@ def _shown(found: Found, chosen: dict[str, Any]) -> None:
         return
     for row in rows:
         met = {None: "", True: "goal met", False: "GOAL MISSED"}[row.get("met")]
-        print(f"{row['figure']:40} {_told(Spread(**row['measured']), row['unit']):44} {met}")
+        print(f"{row['figure']:40} {tell(Spread(**row['measured']), row['unit']):44} {met}")
 
 
-def _told(found: Spread, unit: str) -> str:
+def tell(found: Spread, unit: str) -> str:
     if unit == "×":
         return f"× {found.median:.2f}  ({found.low:.2f} … {found.high:.2f})"
     return f"{found.median:,.0f} {unit}  ({found.low:,.0f} … {found.high:,.0f})"
