@@ -44,9 +44,9 @@ class Routes:
             if isinstance(spec["topics"], str) or not isinstance(spec["topics"], Collection) or not spec["topics"]:
                 raise ValueError(f"topics is a list of names, at least one; it is {spec['topics']!r}")
             if not callable(spec["parser"]):
-                raise ValueError(f"the parser of {_named(spec['type'])} is not callable: {spec['parser']!r}")
+                raise ValueError(f"the parser of {named(spec['type'])} is not callable: {spec['parser']!r}")
             if inspect.iscoroutinefunction(spec["parser"]):
-                raise ValueError(f"the parser of {_named(spec['type'])} is async; one that waits belongs to the reader")
+                raise ValueError(f"the parser of {named(spec['type'])} is async; one that waits belongs to the reader")
             for topic in spec["topics"]:
                 if not isinstance(topic, str) or not topic:
                     raise ValueError(f"a topic's name is a text of at least one character; it is {topic!r}")
@@ -62,8 +62,8 @@ class Routes:
         """Where values of this type come from. Raises ValueError where no spec has it."""
         found = [topic for topic, specs in self.by_topic.items() if any(spec["type"] == kind for spec in specs)]
         if not found:
-            known = sorted({_named(spec["type"]) for specs in self.by_topic.values() for spec in specs})
-            raise ValueError(f"no parser has the type {_named(kind)}; they have {', '.join(known)}")
+            known = sorted({named(spec["type"]) for specs in self.by_topic.values() for spec in specs})
+            raise ValueError(f"no parser has the type {named(kind)}; they have {', '.join(known)}")
         return found
 
 
@@ -88,5 +88,6 @@ def seconds(name: str, value: float) -> float:
     return value
 
 
-def _named(kind: object) -> str:
+def named(kind: object) -> str:
+    """A type as people call it."""
     return getattr(kind, "__name__", None) or repr(kind)

@@ -20,7 +20,7 @@ from superclient.messaging.lanes import Lane, Partition
 from superclient.messaging.parsing import AutoCommit, seconds
 from superclient.messaging.rebalance import Rebalances
 from superclient.messaging.tasks import each, ended, through
-from superclient.messaging.told import Told, brief, logger
+from superclient.messaging.told import Told, brief, logger, place
 
 _BATCH = 500  # records taken in before others on the loop have their turn
 _IDLE_MS = 1000  # a wait for records; ends at once when some come
@@ -261,11 +261,7 @@ class Reader:
         if error is not None:
             self.counts.undecodable += 1
             self.commits.passed()
-            self.told(
-                record.topic,
-                "%s-%d, offset %d: not deserialized, skipped: %s",
-                *(record.topic, record.partition, record.offset, brief(error)),
-            )
+            self.told(record.topic, "%s: not deserialized, skipped: %s", place(record), brief(error))
         return error is not None
 
     def offer(self, lanes: Iterable[Lane]) -> None:

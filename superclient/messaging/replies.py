@@ -8,9 +8,9 @@ from typing import Any
 from superclient.errors import RPCError
 from superclient.messaging.correlation import Unmatched, Waiters, error_of
 from superclient.messaging.lanes import Lane
-from superclient.messaging.parsing import Routes
+from superclient.messaging.parsing import Routes, named
 from superclient.messaging.reader import Reader
-from superclient.messaging.told import Told, brief, logger
+from superclient.messaging.told import Told, brief, logger, place
 
 _UNFIT = object()
 _COUNTED = {Unmatched.FOREIGN: "unmatched", Unmatched.ABSENT: "uncorrelated", Unmatched.AMBIGUOUS: "ambiguous"}
@@ -38,7 +38,7 @@ class Replies:
             try:
                 self._arrived(record)
             except Exception:  # the loop goes on, whatever a record holds
-                logger.exception("the reply at %s-%d, offset %d", record.topic, record.partition, record.offset)
+                logger.exception("the reply at %s", place(record))
 
     async def settle(self) -> None:
         """Nothing is in anybody's hands."""
@@ -68,8 +68,7 @@ class Replies:
         if isinstance(waiter, Unmatched):
             self.counts[_COUNTED[waiter]] += 1
             if logger.isEnabledFor(logging.DEBUG):
-                where = (record.topic, record.partition, record.offset)
-                logger.debug("%s-%d, offset %d is nobody's reply here: %s", *where, waiter.value)
+                logger.debug("%s is nobody's reply here: %s", place(record), waiter.value)
             return
         error = error_of(record.headers)
         value = _UNFIT if error else self._parsed(record, waiter.expected)
@@ -97,12 +96,8 @@ class Replies:
                 value = spec["parser"](record)
             except Exception as error:
                 self.counts["parse_errors"] += 1
-                self._told(
-                    record.topic,
-                    "the parser of %s failed at %s-%d, offset %d: %s",
-                    *(getattr(spec["type"], "__name__", spec["type"]), record.topic, record.partition, record.offset),
-                    brief(error),
-                )
+                where = named(spec["type"]), place(record)
+                self._told(record.topic, "the parser of %s failed at %s: %s", *where, brief(error))
                 continue
             if derived or _is(value, expected):
                 return value

@@ -20,7 +20,7 @@ from superclient.messaging.link import Link, ProducerFactory
 from superclient.messaging.parsing import AutoCommit, checked, seconds
 from superclient.messaging.reader import Reader
 from superclient.messaging.tasks import through
-from superclient.messaging.told import Told, brief, logger
+from superclient.messaging.told import Told, brief, logger, place
 
 Handler = Callable[[Any], Awaitable[Any]]
 
@@ -235,7 +235,7 @@ class KafkaRPCServer:
             self._counts["cancelled"] += 1
             raise
         except Exception:  # ours; the next request is another one
-            logger.exception("the request at %s", _place(record))
+            logger.exception("the request at %s", place(record))
         if self._link.reader is not None:
             self._link.reader.commits.done(lane, record.offset)
 
@@ -245,7 +245,7 @@ class KafkaRPCServer:
             request = record if self._parser is None else self._parser(record)
         except Exception as error:
             self._counts["errors"] += 1
-            self._told(record.topic, "the parser failed at %s: %s", _place(record), brief(error))
+            self._told(record.topic, "the parser failed at %s: %s", place(record), brief(error))
             return _error("BAD_REQUEST", f"the request could not be read: {type(error).__name__}")
         try:
             value = self._handler(request)
@@ -256,11 +256,11 @@ class KafkaRPCServer:
         except asyncio.CancelledError:
             if _cancelled():
                 raise
-            logger.exception("the handler was cancelled by itself at %s", _place(record))
+            logger.exception("the handler was cancelled by itself at %s", place(record))
             kind = "CancelledError"
         except Exception as error:
             # Its message may hold what no requester should see.
-            logger.exception("the handler failed at %s", _place(record))
+            logger.exception("the handler failed at %s", place(record))
             kind = type(error).__name__
         self._counts["errors"] += 1
         return _error("INTERNAL", kind)
@@ -282,7 +282,7 @@ class KafkaRPCServer:
         except Exception as error:
             if not reply.error:
                 self._counts["errors"] += 1
-                logger.exception("the reply to the request at %s cannot be sent", _place(record))
+                logger.exception("the reply to the request at %s cannot be sent", place(record))
                 return await self._answer(record, address, topic, _error("INTERNAL", type(error).__name__))
             self._unanswered(record, topic, brief(error))
         return None
@@ -337,7 +337,7 @@ class KafkaRPCServer:
 
     def _unanswered(self, record: Any, topic: str, why: str) -> None:
         self._counts["unanswered"] += 1
-        self._told(record.topic, "the request at %s is not answered on %s: %s", _place(record), topic, why)
+        self._told(record.topic, "the request at %s is not answered on %s: %s", place(record), topic, why)
 
 
 def _names(topics: str | Collection[str]) -> frozenset[str]:
@@ -346,10 +346,6 @@ def _names(topics: str | Collection[str]) -> frozenset[str]:
 
 def _error(code: str, message: str) -> _Reply:
     return _Reply(None, error_headers(code, message))
-
-
-def _place(record: Any) -> str:
-    return f"{record.topic}-{record.partition}, offset {record.offset}"
 
 
 def _cancelled() -> bool:

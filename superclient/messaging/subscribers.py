@@ -6,10 +6,10 @@ from typing import Any
 
 from superclient.errors import MessagingStoppedError
 from superclient.messaging.lanes import Lane, Partition
-from superclient.messaging.parsing import ParserSpec, Routes
+from superclient.messaging.parsing import ParserSpec, Routes, named
 from superclient.messaging.reader import Reader
 from superclient.messaging.stream import Inbox
-from superclient.messaging.told import brief, logger
+from superclient.messaging.told import brief, logger, place
 
 Taker = tuple[ParserSpec, Callable[[Any], Any], Inbox]
 
@@ -71,7 +71,7 @@ class Subscribers:
         logger.warning(
             "a reader of %s has gone without closing its stream: no offset of %s-%d above %d is committed from now on, "
             "so that it is read again after a restart. Close a stream that is done with, by aclose() or async with",
-            *(getattr(inbox.kind, "__name__", inbox.kind), *lane.name, lane.floor),
+            *(named(inbox.kind), *lane.name, lane.floor),
         )
 
     def end(self) -> None:
@@ -135,12 +135,8 @@ class Subscribers:
 
     def _unparsed(self, record: Any, spec: ParserSpec, error: Exception) -> None:
         self.parse_errors += 1
-        name = getattr(spec["type"], "__name__", spec["type"])
-        self.reader.told(
-            record.topic,
-            "%s-%d, offset %d: the parser of %s raised, skipped: %s",
-            *(record.topic, record.partition, record.offset, name, brief(error)),
-        )
+        where = place(record), named(spec["type"])
+        self.reader.told(record.topic, "%s: the parser of %s raised, skipped: %s", *where, brief(error))
 
     def refill(self, lanes: Collection[Lane]) -> None:
         """There is room again for what these wait with."""

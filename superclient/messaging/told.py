@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 logger = logging.getLogger("superclient.messaging")
 
@@ -24,6 +25,11 @@ class Told:
         if left_out:
             text, args = text + " (and %d more that are not shown)", (*args, left_out)
         logger.warning(text, *args)
+
+
+def place(record: Any) -> str:
+    """Where a record is, for the log."""
+    return f"{record.topic}-{record.partition}, offset {record.offset}"
 
 
 def brief(error: BaseException) -> str:
