@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -240,6 +241,19 @@ def start_program(
                 if stream is not None:
                     with contextlib.suppress(BrokenPipeError):
                         stream.close()
+
+
+def lines(process: subprocess.Popen[str], count: int) -> list[str]:
+    """The next lines that a started program prints, within a minute."""
+    assert process.stdout is not None
+    patience = threading.Timer(60, process.kill)
+    patience.start()
+    try:
+        found = [process.stdout.readline().strip() for _ in range(count)]
+    finally:
+        patience.cancel()
+    assert all(found), f"{found}\n{process.stderr.read() if process.stderr else ''}"
+    return found
 
 
 def run_program(

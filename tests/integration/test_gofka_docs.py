@@ -7,12 +7,11 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from tests.environments import run_program, start_program
+from tests.environments import lines, run_program, start_program
 from tests.faults import refused_port
 from tests.servers import wait_for
 from tests.servers.gofka import GofkaDouble
@@ -58,19 +57,6 @@ def run(name: str, *words: str) -> list[str]:
     ran = run_program(HERE, EXAMPLES / name, *words, env=ENV, options=WARNINGS)
     assert (ran.returncode, ran.stderr) == (0, "")
     return ran.stdout.splitlines()
-
-
-def lines(process: subprocess.Popen[str], count: int) -> list[str]:
-    """The next lines that it prints, within a minute."""
-    assert process.stdout is not None
-    patience = threading.Timer(60, process.kill)
-    patience.start()
-    try:
-        found = [process.stdout.readline().strip() for _ in range(count)]
-    finally:
-        patience.cancel()
-    assert all(found), f"{found}\n{process.stderr.read() if process.stderr else ''}"
-    return found
 
 
 def interrupted(process: subprocess.Popen[str]) -> None:

@@ -6,13 +6,12 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.environments import run_program, start_program
+from tests.environments import lines, run_program, start_program
 from tests.servers import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,19 +31,6 @@ def pages(kafka: Broker) -> Iterator[Broker]:
         kafka.create_topic(topic)
     yield kafka
     kafka.delete_topics(*TOPICS)
-
-
-def lines(process: subprocess.Popen[str], count: int) -> list[str]:
-    """The next lines that it prints, within a minute."""
-    assert process.stdout is not None
-    patience = threading.Timer(60, process.kill)
-    patience.start()
-    try:
-        found = [process.stdout.readline().strip() for _ in range(count)]
-    finally:
-        patience.cancel()
-    assert all(found), f"{found}\n{process.stderr.read() if process.stderr else ''}"
-    return found
 
 
 def interrupted(process: subprocess.Popen[str], number: signal.Signals) -> str:
