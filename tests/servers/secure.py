@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ from confluent_kafka.admin import (
     AclBindingFilter,
     AclOperation,
     AclPermissionType,
+    AdminClient,
     ResourcePatternType,
     ResourceType,
 )
 
 from tests.servers.kafka import Broker
+from tests.servers.topics import wait_for
 
 _SECURITY = "org.apache.kafka.common.security"
 
@@ -69,21 +71,19 @@ class SecureBroker(Broker):
         admin = self.admin()  # must outlive its results
         for result in admin.create_acls(bindings).values():
             result.result(15)
+        self._await_rights(admin, user, lambda now: now.issuperset(bindings))
 
     def revoke_all(self, user: str) -> None:
         """Takes every right of `user` away."""
-        every = AclBindingFilter(
-            ResourceType.ANY,
-            None,
-            ResourcePatternType.ANY,
-            f"User:{user}",
-            None,
-            AclOperation.ANY,
-            AclPermissionType.ANY,
-        )
         admin = self.admin()
-        for result in admin.delete_acls([every]).values():
+        for result in admin.delete_acls([self._every(user)]).values():
             result.result(15)
+        self._await_rights(admin, user, lambda now: not now)
+
+    def _await_rights(self, admin: AdminClient, user: str, reached: Callable[[set[Any]], bool]) -> None:
+        """The controller answers once a change is written; the authorizer, which is asked here, learns it later."""
+        every = self._every(user)
+        wait_for(lambda: reached(set(admin.describe_acls(every).result(15))), f"the rights of {user} are in force")
 
     def client_config(
         self, library: str, user: str = "app", password: str | None = None, mechanism: str = "PLAIN"
@@ -118,6 +118,19 @@ class SecureBroker(Broker):
         self._key_store.write_bytes(_pkcs8(certificate.private_key_pem.bytes()))
         for blob in certificate.cert_chain_pems:
             blob.write_to_path(str(self._key_store), append=True)
+
+    @staticmethod
+    def _every(user: str) -> Any:
+        """Matches each right of `user`."""
+        return AclBindingFilter(
+            ResourceType.ANY,
+            None,
+            ResourcePatternType.ANY,
+            f"User:{user}",
+            None,
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
 
     @staticmethod
     def _binding(make: Any, kind: ResourceType, name: str, user: str, operation: str) -> Any:
