@@ -6,7 +6,8 @@ codecs.py       gzip, snappy, lz4;  partitioning.py  which partition;  names.py 
 connection.py   one connection: pipelined, in order, each request with a time limit
 pool.py         ConnectionPool;  failover.py  BrokerFailoverManager, RetryPolicy
 cluster.py      which broker leads, what topics there are, where a log ends
-producer.py     AsyncProducer;  batches.py  what goes together; no I/O
+producer.py     AsyncProducer;  batches.py  what goes together;  flights.py  what became of it; no I/O in these two
+sending.py      one topic's records on their way;  line.py  their connection
 consumer.py     AsyncConsumer;  subscription.py  its partitions, records and commits;  reading.py  one partition
 keeping.py      its place in the group;  membership.py, assignment.py  who reads what; no I/O
 admin.py        AsyncAdminClient

@@ -3,18 +3,31 @@
 import asyncio
 import ssl as tls
 from collections import deque
+from math import inf
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from superclient.gofka.errors import ConnectionError, RequestTimeoutError, WireError  # noqa: A004  ours are built-in too
 from superclient.gofka.wire import BrokerError, Frames, Request, correlations, frame
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Waiter(Protocol[T_contra]):
+    """Who is told a reply, or why there is none, as soon as it is here; a future is one. Must not raise."""
+
+    def done(self) -> bool:
+        """Whether it wants to hear no more."""
+
+    def set_result(self, reply: T_contra, /) -> object: ...
+
+    def set_exception(self, error: Exception, /) -> object: ...
 
 
 class _Pending(NamedTuple):
     request: Request[Any]
-    reply: "asyncio.Future[Any]"
+    waiter: Waiter[Any]
     deadline: float
 
 
@@ -39,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._pending: deque[_Pending] = deque()
         self._correlations = correlations()
         self._watch: asyncio.TimerHandle | None = None
+        self._watched = inf  # when that looks for what is late
         self._writable = asyncio.Event()
         self._writable.set()
         self._closed = self._loop.create_future()
@@ -103,19 +117,26 @@ class Connection(asyncio.Protocol):
         self, request: Request[T], *, timeout: float | None = None, reply: "asyncio.Future[T] | None" = None
     ) -> "asyncio.Future[T]":
         """Send it now; the reply comes by the future (`reply`, or a new one), which raises as `request` does."""
-        if not self.is_open:
-            raise ConnectionError(self._reason or f"{self.address} closes the connection")
-        correlation = next(self._correlations)
-        data = frame(request, correlation, self._client_id)
-        self._frames.expect(None if request.api is None else correlation)
         if reply is None:
             reply = self._loop.create_future()
-        seconds = self._timeout if timeout is None else timeout
-        self._pending.append(_Pending(request, reply, self._loop.time() + seconds))
-        if self._watch is None or self._watch.when() > self._pending[-1].deadline:
-            self._look_at(self._pending[-1].deadline)
-        cast(asyncio.Transport, self._transport).write(data)
+        self.send(request, reply, timeout)
         return reply
+
+    def send(self, request: Request[T], waiter: Waiter[T], timeout: float | None = None) -> None:
+        """Send it now, and tell the waiter its reply, or the error that `request` raises.
+
+        Raises WireError or ConnectionError for what was not sent: the waiter hears nothing then.
+        """
+        transport = self._transport
+        if self._reason is not None or transport is None or transport.is_closing():
+            raise ConnectionError(self._reason or f"{self.address} closes the connection")
+        correlation = next(self._correlations)
+        transport.write(frame(request, correlation, self._client_id))  # what is done after it costs no time
+        self._frames.expect(None if request.api is None else correlation)
+        deadline = self._loop.time() + (self._timeout if timeout is None else timeout)
+        self._pending.append(_Pending(request, waiter, deadline))
+        if deadline < self._watched:
+            self._look_at(deadline)
 
     def abort(self) -> None:
         """Close it, without waiting for the socket's end; what is under way fails with ConnectionError."""
@@ -140,11 +161,11 @@ class Connection(asyncio.Protocol):
     def _look_at(self, moment: float) -> None:
         if self._watch is not None:
             self._watch.cancel()
-        self._watch = self._loop.call_at(moment, self._late)
+        self._watch, self._watched = self._loop.call_at(moment, self._late), moment
 
     def _late(self) -> None:
         """The earliest deadline has come, of a request that may have been answered since."""
-        self._watch = None
+        self._watch, self._watched = None, inf
         if not self._pending:
             return
         first = min(self._pending, key=lambda each: each.deadline)
@@ -154,7 +175,7 @@ class Connection(asyncio.Protocol):
         error = RequestTimeoutError(f"{self.address} has not answered {type(first.request).__name__} in time")
         self._pending.remove(first)
         self._fail(f"closed, since {error}")
-        _refuse(first.reply, error)
+        _refuse(first.waiter, error)
 
     # --- what the transport says -------------------------------------------------------------------------------------
 
@@ -177,12 +198,12 @@ class Connection(asyncio.Protocol):
         try:
             value = pending.request.reply(body)
         except Exception as error:
-            _refuse(pending.reply, error)
+            _refuse(pending.waiter, error)
             if not isinstance(error, BrokerError):
                 raise
         else:
-            if not pending.reply.done():
-                pending.reply.set_result(value)
+            if not pending.waiter.done():
+                pending.waiter.set_result(value)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -207,10 +228,11 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         pending, self._pending = self._pending, deque()
         for each in pending:
-            _refuse(each.reply, ConnectionError(reason))
+            _refuse(each.waiter, ConnectionError(reason))
 
 
-def _refuse(reply: "asyncio.Future[Any]", error: Exception) -> None:
-    if not reply.done():
-        reply.set_exception(error)
-        reply.exception()  # whoever waits raises it; a reply that nobody waits for is no news
+def _refuse(waiter: Waiter[Any], error: Exception) -> None:
+    if not waiter.done():
+        waiter.set_exception(error)
+        if isinstance(waiter, asyncio.Future):
+            waiter.exception()  # whoever waits raises it; a reply that nobody waits for is no news

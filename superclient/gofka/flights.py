@@ -1,77 +1,101 @@
-"""A batch as a request: what became of it, and how that is told to whoever sent its records. No I/O."""
+"""A batch as a request: what became of it, what is to be done about it, and how its senders are told. No I/O."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from superclient.gofka.batches import Batch, Entry
 from superclient.gofka.envelope import is_enveloped
-from superclient.gofka.errors import (
-    ConnectionError,  # noqa: A004  the name that the built-in one has
-    ProduceConnectionError,
-    ProduceError,
-    ProduceTimeoutError,
-    RequestTimeoutError,
-)
+from superclient.gofka.errors import ProduceConnectionError, ProduceError, ProduceTimeoutError, RequestTimeoutError
+from superclient.gofka.failover import RetryPolicy
+from superclient.gofka.message import StoredAt
 from superclient.gofka.wire import BrokerError, Kind, Produce, ProduceReply
-
-
-class Reply(asyncio.Future[ProduceReply]):
-    """A future that tells `then` at once when it is done, not in the loop's next step: an awaited send waits for that.
-
-    `then` must not raise: it runs in the middle of what a connection does with its bytes.
-    """
-
-    def __init__(self, then: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self._then = then
-
-    def set_result(self, result: ProduceReply) -> None:
-        super().set_result(result)
-        self._then()
-
-    def set_exception(self, exception: type[BaseException] | BaseException) -> None:
-        super().set_exception(exception)
-        self._then()
 
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """A batch as a request.
+    """A batch as a request, and who waits for its reply: not a future, which would tell it later.
 
     Attributes:
         entries: those of the batch that it has, in the order of the envelope.
+        told: called when the last attempt has its reply, or has failed; must not raise.
         delays: seconds to wait before each further attempt, from the first failure on.
         maybe: some attempt may have stored it.
-        error: how the last one failed.
+        answered: the last attempt is over; error: how it failed.
     """
 
     batch: Batch
     entries: list[Entry]
     request: Produce
+    told: Callable[["Flight"], None]
     delays: Iterator[float] | None = None
     maybe: bool = False
+    answered: bool = False
     error: Exception | None = None
-    reply: Reply | None = None
 
     @property
     def wanted(self) -> bool:
         """Whether anybody waits for it."""
         return any(not entry.done.done() for entry in self.entries)
 
+    def done(self) -> bool:
+        """As a future says it."""
+        return self.answered
 
-def outcome(reply: Reply) -> Exception | None:
-    """How a request failed; None where it did not."""
-    error = reply.exception()
-    return error if error is None or isinstance(error, Exception) else ConnectionError(str(error))
+    def set_result(self, reply: ProduceReply) -> None:
+        """It is stored: tell the senders, and `told`."""
+        self.answered, self.error = True, None
+        count = len(self.entries)
+        for place, entry in enumerate(self.entries):
+            if not entry.done.done():
+                entry.done.set_result(StoredAt(reply.offset, place, count))
+        self.told(self)
+
+    def set_exception(self, error: Exception) -> None:
+        """It failed, which the senders hear once it is clear what that means."""
+        self.answered, self.error = True, error
+        self.told(self)
 
 
-def kind(error: Exception | None) -> Kind | None:
-    """What the broker's error means; None where it is not the broker's."""
-    return error.kind if isinstance(error, BrokerError) else None
+class Sorted(NamedTuple):
+    """What is to be done about requests of which some failed.
+
+    Attributes:
+        again: to be sent again, in order.
+        failed: (flight, whether it is stored, whether it fails only because it would follow later ones).
+        dropped: to be sent again, but that nobody waits for them any more.
+    """
+
+    again: list[Flight]
+    failed: list[tuple[Flight, bool, bool]]
+    dropped: list[Flight]
 
 
-def fate(flight: Flight) -> tuple[bool | None, bool]:
+def sort(flights: Sequence[Flight]) -> Sorted:
+    """Sort requests that are all answered, given in the order in which they went.
+
+    One that is known not to be stored is not to follow those that are, or perhaps are; one that itself perhaps is, goes
+    before them.
+    """
+    found = Sorted([], [], [])
+    later: bool | None = False  # whether one behind it is stored; None: perhaps
+    for flight in reversed(flights):
+        if flight.error is None:
+            later = True
+            continue
+        stored, again = _fate(flight)
+        flight.maybe |= stored is None
+        overtaken = later is True or (later is None and stored is False)
+        if stored or not again or overtaken:
+            found.failed.append((flight, bool(stored), again and overtaken))
+        else:
+            (found.again if flight.wanted else found.dropped).append(flight)
+        later = later if stored is False or later else stored
+    found.again.reverse()
+    return found
+
+
+def _fate(flight: Flight) -> tuple[bool | None, bool]:
     """(whether its last attempt, which failed, stored it; None: not known; whether it may be sent again).
 
     What may have been stored may be sent again in an envelope: our consumer leaves the copy out.
@@ -82,6 +106,17 @@ def fate(flight: Flight) -> tuple[bool | None, bool]:
     if meaning is Kind.STORED:
         return True, False
     return None, meaning is not Kind.POISONED and is_enveloped(flight.request.value)
+
+
+def kind(error: Exception | None) -> Kind | None:
+    """What the broker's error means; None where it is not the broker's."""
+    return error.kind if isinstance(error, BrokerError) else None
+
+
+def delay(flight: Flight, policy: RetryPolicy) -> float | None:
+    """Seconds to wait before it is sent again, which is one of its attempts; None: it had the last."""
+    flight.delays = flight.delays or policy.delays()
+    return next(flight.delays, None)
 
 
 def refuse(

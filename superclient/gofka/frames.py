@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol, TypeVar
 
 from superclient.gofka.errors import WireError
-from superclient.gofka.layout import pack
+from superclient.gofka.layout import utf8
 
 MAX_FRAME = 100 * 2**20
 """The largest frame in bytes, without the four of its size."""
@@ -17,6 +17,7 @@ APIS = frozenset((0, 1, 3, *range(8, 17)))
 
 _LAST_CORRELATION = 0x7FFF_FFFF
 _WORD = struct.Struct(">I")
+_REQUEST = struct.Struct(">IhhIh")  # size, API, version, correlation id, length of the client's name that follows
 _Reply_co = TypeVar("_Reply_co", covariant=True)
 
 
@@ -40,18 +41,24 @@ def frame(request: Request[object], correlation: int, client_id: str) -> bytes:
     Raises WireError, and so keeps from the broker, what it would close the connection over or end at: strings over
     32,767 bytes or without UTF-8, numbers out of their range, frames over 100 MiB, APIs that it does not have.
     """
-    header = b""
-    if request.api is not None:
-        if request.api not in APIS:
-            raise WireError(f"the broker has no API {request.api}")
-        if not FIRST_CORRELATION <= correlation <= _LAST_CORRELATION:
-            raise WireError(f"correlation id {correlation} is not in {FIRST_CORRELATION}…{_LAST_CORRELATION}")
-        header = pack("hhis", api=request.api, version=0, correlation=correlation, client_id=client_id)
+    api = request.api
+    if api is None:
+        body = request.body()
+        return b"".join((_WORD.pack(_sized(len(body))), body))
+    if api not in APIS:
+        raise WireError(f"the broker has no API {api}")
+    if not FIRST_CORRELATION <= correlation <= _LAST_CORRELATION:
+        raise WireError(f"correlation id {correlation} is not in {FIRST_CORRELATION}…{_LAST_CORRELATION}")
+    client = utf8("client_id", client_id)
     body = request.body()
-    size = len(header) + len(body)
+    size = _sized(_REQUEST.size - 4 + len(client) + len(body))
+    return b"".join((_REQUEST.pack(size, api, 0, correlation, len(client)), client, body))
+
+
+def _sized(size: int) -> int:
     if not 0 < size <= MAX_FRAME:
         raise WireError(f"a request of {size} bytes; the broker takes 1 to {MAX_FRAME}")
-    return b"".join((_WORD.pack(size), header, body))
+    return size
 
 
 def correlations() -> Iterator[int]:
@@ -89,41 +96,52 @@ class Frames:
         """
         if self.fault is not None:
             raise WireError(self.fault)
-        self._buffer += data
+        kept = self._buffer
+        if kept:
+            kept += data
+        stream = kept or data  # most replies come whole, and never see the buffer
         replies: list[tuple[int | None, bytes]] = []
         start = 0
         try:
-            while end := self._end_of_frame(start):
+            while end := self._end_of_frame(stream, start):
                 correlation = self._due.popleft()
-                replies.append((correlation, self._copy(start + (4 if correlation is None else 8), end)))
+                replies.append((correlation, _copy(stream, start + (4 if correlation is None else 8), end)))
                 start = end
         except WireError as error:
             self.fault = str(error)
             if not replies:
                 raise
         finally:
-            del self._buffer[:start]
+            if stream is kept:
+                del kept[:start]
+            elif start < len(data):
+                kept += data[start:]
         return replies
 
-    def _end_of_frame(self, start: int) -> int:
+    def _end_of_frame(self, stream: bytes | bytearray, start: int) -> int:
         """Where the frame ends that starts there; 0 while it is not complete. What is wrong shows with its header."""
-        available = len(self._buffer) - start
-        if available and not self._due:
+        available = len(stream) - start
+        if not available:
+            return 0
+        if not self._due:
             raise WireError("the broker sent a reply that nobody asked for")
         if available < 4:
             return 0
         due = self._due[0]
-        size: int = _WORD.unpack_from(self._buffer, start)[0]
+        size: int = _WORD.unpack_from(stream, start)[0]
         if size == due:
             raise WireError("the broker speaks the framing of before 2026, which cannot be read safely")
         if not (0 if due is None else 4) <= size <= MAX_FRAME:
             raise WireError(f"the broker announced a reply of {size} bytes; {MAX_FRAME} is the limit")
         if due is not None and available >= 8:
-            correlation: int = _WORD.unpack_from(self._buffer, start + 4)[0]
+            correlation: int = _WORD.unpack_from(stream, start + 4)[0]
             if correlation != due:
                 raise WireError(f"the broker answered request {correlation:#x} instead of {due:#x}")
         return start + 4 + size if available >= 4 + size else 0
 
-    def _copy(self, start: int, end: int) -> bytes:
-        with memoryview(self._buffer) as whole, whole[start:end] as part:
-            return bytes(part)
+
+def _copy(stream: bytes | bytearray, start: int, end: int) -> bytes:
+    if isinstance(stream, bytes):
+        return stream[start:end]
+    with memoryview(stream) as whole, whole[start:end] as part:
+        return bytes(part)

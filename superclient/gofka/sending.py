@@ -1,8 +1,8 @@
 """One topic's records on their way: batches become requests on one connection, in order, and again where that may be.
 
-What a reply says of its request decides (`fate`). A request that was not stored for certain is sent again; one that
-may have been stored only in an envelope, which tells a copy from its original. None is sent again behind a later one
-that is stored. Until a connection has stored something, one request at a time is under way, since those behind it
+What a reply says of its request decides (`flights.sort`). A request that was not stored for certain is sent again; one
+that may have been stored only in an envelope, which tells a copy from its original. None is sent again behind a later
+one that is stored. Until a connection has stored something, one request at a time is under way, since those behind it
 would overtake it if the broker came to lead, or to its senses, in between.
 """
 
@@ -10,18 +10,16 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
-from superclient.gofka.batches import Batches, Entry
+from superclient.gofka.batches import Batch, Batches, Entry
 from superclient.gofka.choosing import Choice
 from superclient.gofka.cluster import Cluster
 from superclient.gofka.codecs import Codec
-from superclient.gofka.connection import Connection
 from superclient.gofka.envelope import encode
 from superclient.gofka.errors import ConnectionError, ProduceError  # noqa: A004
-from superclient.gofka.flights import Flight, Reply, fate, kind, outcome, refuse
-from superclient.gofka.message import StoredAt
+from superclient.gofka.flights import Flight, delay, kind, refuse, sort
+from superclient.gofka.line import Line
 from superclient.gofka.partitioning import Partitioner
 from superclient.gofka.wire import Kind, Produce, WireError
 
@@ -62,25 +60,26 @@ class Sender:
         self._queue = Batches(ways.batch_size, ways.linger)
         self._again: deque[Flight] = deque()  # to be sent before anything of the queue
         self._flying: deque[Flight] = deque()  # in the order of their replies
-        self._connection: Connection | None = None
-        self._proven = False  # the connection has stored something, and nothing has failed since
-        self._refusals = 0  # brokers that said, one after the other, that they do not lead
+        self._line = Line(ways.cluster)
         self._choice = Choice(topic, ways.cluster, ways.partitioner)
         self._mending: asyncio.Task[None] | None = None
+        self._told = asyncio.Event()  # something that was under way has its answer, while there is trouble
         self._soon: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     def add(self, entry: Entry) -> None:
-        """Send it by and by."""
-        now = self.used = self._loop.time()
-        idle = not (self._flying or self._again or self._queue or self._mending)
-        self._queue.add(entry, now)
+        """Send it: at once where nothing is under way, so that an awaited send loses no time; else by and by."""
+        self.used = now = self._loop.time()
         self._choice.wanted |= entry.undecided
-        if idle and not self._ways.linger:
-            self._pump()  # an awaited send loses no time; what comes in the same step of the loop goes together
-        else:
+        if self._ways.linger or not self.idle:
+            self._queue.add(entry, now)
             self._arm(now)
+        elif self._is_ready():
+            self._launch(self._flight(Batch(now, [entry], entry.size, taken=True)))
+        else:
+            self._queue.add(entry, now)
+            self._mend()
 
     def withdraw(self, entry: Entry) -> None:
         """Whoever sent it does not wait any more: it is left out, but where it is on its way already."""
@@ -115,14 +114,16 @@ class Sender:
         self._again.extendleft(reversed(self._flying))
         self._flying.clear()
         self._fail_all(ProduceError("the producer was closed before it was acknowledged"))
-        await self._disconnect()
+        await self._line.close()
 
     # --- the way out -------------------------------------------------------------------------------------------------
 
     def _arm(self, now: float) -> None:
         """See to it that `_pump` runs when something is due; while there is trouble it runs after that."""
+        if self._soon is not None or self._mending is not None:
+            return
         due = self._queue.due()
-        if due is None or self._soon is not None or self._mending is not None:
+        if due is None:
             return
         if due <= now:
             self._soon = self._loop.call_soon(self._pump)
@@ -135,12 +136,12 @@ class Sender:
         """Send what is due, as far as it may be under way; replies, time and `add` call it again."""
         self._disarm()
         while self._mending is None and (self._again or self._due()):
-            if len(self._flying) >= (self._ways.max_in_flight if self._proven else 1):
+            if len(self._flying) >= (self._ways.max_in_flight if self._line.proven else 1):
                 return
             if not self._is_ready():
                 self._mend()
                 return
-            self._launch(self._again.popleft() if self._again else self._next())
+            self._launch(self._again.popleft() if self._again else self._flight(self._queue.take()))
         if self._queue:
             self._arm(self._loop.time())
 
@@ -156,11 +157,10 @@ class Sender:
         return due is not None and due <= self._loop.time()
 
     def _is_ready(self) -> bool:
-        return self._connection is not None and self._connection.is_open and not self._choice.is_due
+        return self._line.is_open and not self._choice.is_due
 
-    def _next(self) -> Flight | None:
-        """The first batch as a request; None where nobody waits for it any more."""
-        batch = self._queue.take()
+    def _flight(self, batch: Batch) -> Flight | None:
+        """It as a request; None where nobody waits for it any more, or it cannot be one."""
         entries = [entry for entry in batch.entries if not entry.done.done()]
         if self._choice.wanted:
             entries = [entry for entry in entries if not entry.undecided or self._choice.made(entry)]
@@ -177,15 +177,16 @@ class Sender:
             self._ways.free(batch.cost)
             return None
         request = Produce(self.topic, records[0].partition, message)
-        return Flight(batch, entries, request)
+        return Flight(batch, entries, request, self._answered)
 
     def _launch(self, flight: Flight | None) -> None:
-        if flight is None or self._connection is None:
+        connection = self._line.connection
+        if flight is None or connection is None:
             return
-        flight.reply = Reply(partial(self._answered, flight), self._loop)
+        flight.answered = False
         self._flying.append(flight)
         try:
-            self._connection.submit(flight.request, reply=flight.reply)
+            connection.send(flight.request, flight)
         except WireError as error:
             self._flying.pop()
             flight.error = error
@@ -196,26 +197,20 @@ class Sender:
             self._mend()
 
     def _answered(self, flight: Flight) -> None:
-        reply = flight.reply
-        if self._closed or reply is None:
+        if self._closed:
             return
-        flight.error = outcome(reply)
         if flight.error is None:
-            if not self._proven and self._connection is not None and self._connection.is_open:
-                self._ways.cluster.leads(self._connection)
-                self._proven, self._refusals = self._mending is None, 0
-            offset, count = reply.result().offset, len(flight.entries)
-            for place, entry in enumerate(flight.entries):
-                if not entry.done.done():
-                    entry.done.set_result(StoredAt(offset, place, count))
+            if not self._line.proven:
+                self._line.stored(proven=self._mending is None)
             self._ways.free(flight.batch.cost)
-        if self._mending is None:
-            if flight.error is None:
-                self._flying.popleft()
-                if self._again or self._queue:
-                    self._pump()
-            else:
-                self._mend()
+        if self._mending is not None:
+            self._told.set()
+        elif flight.error is None:
+            self._flying.popleft()
+            if self._again or self._queue:
+                self._pump()
+        else:
+            self._mend()
 
     # --- trouble -----------------------------------------------------------------------------------------------------
 
@@ -230,7 +225,7 @@ class Sender:
             if wait:
                 await asyncio.sleep(wait)
             if self._again or self._queue:
-                await self._connected()
+                await self._line.open()
                 await self._choice.count()
         except Exception as error:  # whatever it is: nobody who waits for a record may wait for ever
             self._fail_all(error)
@@ -239,55 +234,34 @@ class Sender:
 
     async def _settled(self) -> float:
         """Wait until every request under way has its answer, and sort them; returns seconds to wait before going on."""
-        replies = [flight.reply for flight in self._flying if flight.reply is not None]
-        if replies:
-            await asyncio.wait(replies)
-        hopeless = not self._proven  # nothing was stored since the trouble began
+        while not all(flight.answered for flight in self._flying):
+            self._told.clear()
+            await self._told.wait()
         flights = list(self._flying)
-        later: bool | None = False
         self._flying.clear()
-        error = next((flight.error for flight in flights if flight.error is not None), None)
-        self._proven = self._proven and error is None
-        for flight in reversed(flights):
-            later = self._sort(flight, later)
-        if any(kind(flight.error) is Kind.NOT_LEADER for flight in flights) and self._connection is not None:
-            self._refusals += 1
-            self._ways.cluster.not_leader(self._connection)
-            await self._disconnect()
-            if self._refusals % len(self._ways.cluster.brokers):
-                return 0.0  # another broker of the list may lead
-        lost = sum(flight.error is not None and kind(flight.error) is None for flight in flights)
-        return max(self._back_off(error, hopeless), lost * _SETTLING)
-
-    def _sort(self, flight: Flight, later: bool | None) -> bool | None:
-        """Put it in front of those to be sent again, or fail.
-
-        `later`: whether one behind it is stored, None: perhaps; returned is the same for the one before. One that is
-        known not to be stored is not to follow those that perhaps are; one that itself perhaps is, goes before them.
-        """
-        if flight.error is None:
-            return True
-        stored, again = fate(flight)
-        flight.maybe |= stored is None
-        overtaken = later is True or (later is None and stored is False)
-        if stored:
-            self._fail(flight, stored=True)
-        elif not again or overtaken:
-            self._fail(flight, overtaken=again)
-        elif flight.wanted:
-            self._again.appendleft(flight)
-        else:  # nobody waits for it
+        errors = [flight.error for flight in flights if flight.error is not None]
+        hopeless = not self._line.proven  # nothing was stored since the trouble began
+        if errors:
+            self._line.proven = False
+        found = sort(flights)
+        for flight, stored, overtaken in found.failed:
+            self._fail(flight, stored=stored, overtaken=overtaken)
+        for flight in found.dropped:
             self._ways.free(flight.batch.cost)
-        return later if stored is False or later else stored
+        self._again.extendleft(reversed(found.again))
+        kinds = [kind(error) for error in errors]
+        if Kind.NOT_LEADER in kinds and await self._line.refused():
+            return 0.0
+        wait = self._back_off(errors[0], hopeless) if errors else 0.0
+        return max(wait, kinds.count(None) * _SETTLING)
 
-    def _back_off(self, error: Exception | None, hopeless: bool) -> float:
+    def _back_off(self, error: Exception, hopeless: bool) -> float:
         """Take one of the attempts of each that is to be sent again; those without any left have failed."""
-        wait = 0.0
-        for flight in list(self._again) if error is not None else ():
-            flight.delays = flight.delays or self._ways.cluster.retry_policy.delays()
-            delay = next(flight.delays, None)
-            if delay is not None:
-                wait = max(wait, delay)
+        longest = 0.0
+        for flight in list(self._again):
+            wait = delay(flight, self._ways.cluster.retry_policy)
+            if wait is not None:
+                longest = max(longest, wait)
                 continue
             self._again.remove(flight)
             self._fail(flight)
@@ -298,22 +272,10 @@ class Sender:
             twice = any(flight.maybe for flight in self._again)
             logger.warning(
                 "%s: %s; %d messages are sent again in %.1f s%s",
-                *(self.topic, error, len(self._again), wait),
+                *(self.topic, error, len(self._again), longest),
                 ", of which some may then be there twice: our consumer leaves out the second" if twice else "",
             )
-        return wait
-
-    async def _connected(self) -> None:
-        """Have a connection; the old one is closed before, so that there never are two of one topic."""
-        if self._connection is None or not self._connection.is_open:
-            await self._disconnect()
-            self._proven = False
-            self._connection = await self._ways.cluster.open_leader()
-
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.aclose()
+        return longest
 
     # --- failures ----------------------------------------------------------------------------------------------------
 

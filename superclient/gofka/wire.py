@@ -10,9 +10,10 @@ layout.py    numbers, strings, lists     faults.py    the broker's errors
 protobuf.py  CreateTopic
 """
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from superclient.gofka.errors import WireError
 from superclient.gofka.faults import BrokerError, Kind, raise_fault, raise_unless_done
@@ -31,7 +32,7 @@ from superclient.gofka.group_requests import (
     Synced,
     SyncGroup,
 )
-from superclient.gofka.layout import MAX_STRING, Reader, pack
+from superclient.gofka.layout import MAX_STRING, Reader, pack, utf8
 from superclient.gofka.protobuf import CreateTopic
 
 __all__ = [
@@ -71,11 +72,14 @@ __all__ = [
     "frame",
 ]
 
+_LENGTH = struct.Struct(">h")  # of a topic's name
+_PLACE = struct.Struct(">ii")  # partition, size of the message
+_STORED = struct.Struct(">iq")  # partition, offset
+
 # --- Messages --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ProduceReply:
+class ProduceReply(NamedTuple):
     """`partition` is the one that was asked for: everything is stored in partition 0."""
 
     partition: int
@@ -92,14 +96,19 @@ class Produce:
     api: ClassVar[int] = 0
 
     def body(self) -> bytes:
-        return pack("sib", topic=self.topic, partition=self.partition, value=self.value)
+        topic, value = utf8("topic", self.topic), self.value
+        if isinstance(value, bytes):
+            try:  # quicker than `pack`, for what goes most often
+                return b"".join((_LENGTH.pack(len(topic)), topic, _PLACE.pack(self.partition, len(value)), value))
+            except struct.error:
+                pass
+        return pack("sib", topic=self.topic, partition=self.partition, value=value)  # which says what is wrong
 
     def reply(self, body: bytes) -> ProduceReply:
-        if len(body) != 12:  # the shape of an error is no test here: partition 2304 has it at offset 0
+        if len(body) != _STORED.size:  # the shape of an error is no test here: partition 2304 has it at offset 0
             raise_fault(body)
-        reader = Reader(body)
-        reply = ProduceReply(reader.int32(), reader.int64())
-        reader.end()
+            raise WireError(f"a reply of {len(body)} bytes that neither says where a message is stored nor why not")
+        reply = ProduceReply(*_STORED.unpack(body))
         if reply.offset < 0:
             raise WireError(f"a message stored at offset {reply.offset}")
         return reply
