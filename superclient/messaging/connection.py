@@ -3,9 +3,11 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Iterable
+from traceback import walk_tb
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.conn import AIOKafkaConnection
 
 from superclient.messaging.tasks import each, through
 from superclient.messaging.told import logger
@@ -13,6 +15,7 @@ from superclient.messaging.told import logger
 ConsumerFactory = Callable[[], Any]  # makes an AIOKafkaConsumer, or is awaited for one
 
 _CLOSING = 5.0  # seconds that a client may take to say good-bye to its brokers
+_HANGING_UP = 1.0  # seconds that a connection may take to be closed
 
 
 async def made(factory: ConsumerFactory, *, warn: bool = True) -> Any:
@@ -95,6 +98,31 @@ def broken(consumer: Any) -> bool:
         or any(task is not None and task.done() for task in lasting)
         or any(task is not None and task.done() and not task.cancelled() and task.exception() for task in passing)
     )
+
+
+async def started(client: Any) -> None:
+    """Start a consumer or producer; where that fails, or is cancelled, close what it was to learn its brokers from.
+
+    That connection is in no list of aiokafka's yet: nobody has it but the coroutine that waits for an answer on it, and
+    up to 0.12 that one forgets it where it is cancelled.
+    """
+    try:
+        await client.start()
+    except BaseException as error:
+        await through(_all_closed(_held(error)), _HANGING_UP, insist=True)
+        raise
+
+
+def _held(error: BaseException) -> list[AIOKafkaConnection]:
+    """The connections that were in the hands of the functions which an exception came through."""
+    local = [value for frame, _ in walk_tb(error.__traceback__) for value in frame.f_locals.values()]
+    return [value for value in local if isinstance(value, AIOKafkaConnection)]
+
+
+async def _all_closed(connections: Iterable[AIOKafkaConnection]) -> None:
+    closing = [future for connection in connections if (future := connection.close()) is not None]
+    if closing:
+        await asyncio.wait(closing)
 
 
 async def closed(client: Any) -> None:

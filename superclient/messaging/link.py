@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka.errors import KafkaTimeoutError
 
 from superclient.errors import MessagingStoppedError, Unreachable
-from superclient.messaging.connection import closed, producer_like
+from superclient.messaging.connection import closed, producer_like, started
 from superclient.messaging.interrupts import Interrupt
 from superclient.messaging.reader import Reader
 from superclient.messaging.tasks import ended, through
@@ -16,7 +16,6 @@ from superclient.messaging.told import logger
 
 ProducerFactory = Callable[[], Any]  # makes an AIOKafkaProducer, or is awaited for one
 
-_GRACE = 1.0  # seconds for a start that is given up to come to its end, since half a connection cannot be closed
 _FLUSH = 5.0  # seconds for records on their way when it is stopped
 
 
@@ -117,16 +116,14 @@ class Link:
         return producer
 
     async def _connect(self, producer: Any) -> None:
-        starting = asyncio.ensure_future(producer.start())
+        starting = asyncio.ensure_future(started(producer))
         try:
             await asyncio.wait({starting}, timeout=self._start_timeout)
-        except asyncio.CancelledError:
-            await through(_outcome(starting), _GRACE, insist=True)
-            raise
-        if not starting.done():
+            if not starting.done():
+                raise Unreachable(f"the producer has reached no broker within {self._start_timeout:g} s")
+            starting.result()
+        finally:
             await ended(starting)
-            raise Unreachable(f"the producer has reached no broker within {self._start_timeout:g} s")
-        starting.result()
 
     async def _close(self) -> None:
         try:
@@ -162,10 +159,6 @@ async def _made(factory: ProducerFactory) -> Any:
         await closed(producer)
         raise RuntimeError("the producer is transactional, and nobody would begin and end its transactions")
     return producer
-
-
-async def _outcome(task: "asyncio.Future[Any]") -> None:
-    await task
 
 
 async def _end(producer: Any) -> None:

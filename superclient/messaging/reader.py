@@ -15,7 +15,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from superclient._backoff import delays
 from superclient.errors import MessagingStoppedError, TopicMissing, Unreachable
 from superclient.messaging.commits import Commits
-from superclient.messaging.connection import ConsumerFactory, broken, closed, made, undecodable
+from superclient.messaging.connection import ConsumerFactory, broken, closed, made, started, undecodable
 from superclient.messaging.lanes import Lane, Partition
 from superclient.messaging.parsing import AutoCommit, seconds
 from superclient.messaging.rebalance import Rebalances
@@ -25,7 +25,6 @@ from superclient.messaging.told import Told, brief, logger, place
 _BATCH = 500  # records taken in before others on the loop have their turn
 _IDLE_MS = 1000  # a wait for records; ends at once when some come
 _TOPIC_SECONDS = 10.0  # a broker that makes topics by itself needs less
-_BOOTSTRAP = 1.0  # seconds that a start which is given up may still take to learn the brokers
 _DELAYS = (0.1, 10.0)  # seconds between attempts to read, at first and at most
 
 
@@ -188,12 +187,10 @@ class Reader:
             self._missing(consumer)
             raise
         finally:
-            if not starting.done():
-                # Cancelled between the requests on its very first connection, aiokafka would leave that one open.
-                await each(through(_acquainted(consumer), _BOOTSTRAP, insist=True), ended(starting))
+            await ended(starting)
 
     async def _start(self, consumer: Any, rebalances: Rebalances) -> None:
-        await consumer.start()
+        await started(consumer)
         await rebalances.positioned()
 
     def _missing(self, consumer: Any) -> None:
@@ -286,14 +283,6 @@ class Reader:
     def _assigned(self, lane: Lane) -> bool:
         """False in the middle of a rebalance, which ends by looking at every lane again."""
         return self.consumer is not None and lane.name in self.consumer.assignment()
-
-
-async def _acquainted(consumer: Any) -> None:
-    """Return when the consumer knows the brokers."""
-    cluster, known = consumer._client.cluster, asyncio.Event()
-    if not cluster.brokers():
-        cluster.add_listener(lambda _: known.set())
-        await known.wait()
 
 
 def _tell(ready: "asyncio.Future[None]", error: BaseException) -> None:
