@@ -1,7 +1,6 @@
 """KafkaRPCServer: requests, each handed to a coroutine, and what that returns sent where the request asks for it."""
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, fields
@@ -19,7 +18,7 @@ from superclient.messaging.lanes import Lane
 from superclient.messaging.link import Link, ProducerFactory
 from superclient.messaging.parsing import AutoCommit, checked, seconds
 from superclient.messaging.reader import Reader
-from superclient.messaging.tasks import through
+from superclient.messaging.tasks import asked_to_end, begun, through
 from superclient.messaging.told import Told, brief, logger, place
 
 Handler = Callable[[Any], Awaitable[Any]]
@@ -175,7 +174,7 @@ class KafkaRPCServer:
             record = lane.backlog.popleft()
             lane.open(record.offset)
             self._counts["requests"] += 1
-            task = asyncio.create_task(self._serve(lane, record))
+            task = begun(self._serve(lane, record))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
         self._waiting.pop(lane, None)
@@ -254,7 +253,7 @@ class KafkaRPCServer:
             self._counts["errors"] += 1
             return _error(error.code, str(error))
         except asyncio.CancelledError:
-            if _cancelled():
+            if asked_to_end():
                 raise
             logger.exception("the handler was cancelled by itself at %s", place(record))
             kind = "CancelledError"
@@ -346,9 +345,3 @@ def _names(topics: str | Collection[str]) -> frozenset[str]:
 
 def _error(code: str, message: str) -> _Reply:
     return _Reply(None, error_headers(code, message))
-
-
-def _cancelled() -> bool:
-    """Whether somebody has cancelled this task. Not told before Python 3.11: then it is assumed."""
-    task = asyncio.current_task()
-    return sys.version_info < (3, 11) or task is None or task.cancelling() > 0

@@ -1,6 +1,7 @@
 """Tasks that are waited for, whatever happens: nothing here is left running, and nothing is left unsaid."""
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -39,6 +40,35 @@ async def each(*steps: Coroutine[Any, Any, object]) -> None:
             cancelled = error
     if cancelled is not None:
         raise cancelled
+
+
+class _Counting(asyncio.Task[None]):
+    """A task before Python 3.11, which does not tell by itself whether it was asked to end."""
+
+    asked = False
+
+    def cancel(self, msg: Any = None) -> bool:
+        self.asked = True
+        return super().cancel(msg)
+
+
+def begun(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """A task of which `asked_to_end` knows the answer."""
+    loop = asyncio.get_running_loop()
+    if sys.version_info < (3, 11) and loop.get_task_factory() is None:
+        return _Counting(work, loop=loop)
+    return loop.create_task(work)
+
+
+def asked_to_end() -> bool:
+    """Whether somebody has cancelled the running task, as opposed to something in it that was cancelled by itself.
+
+    Where that cannot be known (a task factory of the program's before Python 3.11), it is assumed.
+    """
+    task = asyncio.current_task()
+    if sys.version_info >= (3, 11):
+        return task is None or task.cancelling() > 0
+    return getattr(task, "asked", True)
 
 
 async def _over(task: "asyncio.Future[Any]", *, cancel: bool) -> None:

@@ -18,13 +18,14 @@ VERSIONS = [
     pytest.param("0.14.0", "3.13", marks=pytest.mark.matrix_full, id="0.14.0-3.13"),
 ]
 PROGRAM = """
-import asyncio, json, logging, sys
+import asyncio, gc, json, logging, sys
 from dataclasses import asdict, dataclass
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from superclient.messaging import KafkaListener, KafkaRPC, KafkaRPCServer, RPCError
 
 bootstrap, orders, requests, replies = sys.argv[1:]
 logging.basicConfig()
+logging.getLogger("superclient.messaging").addFilter(lambda line: "cancelled by itself" not in line.getMessage())
 found = {}
 
 @dataclass
@@ -56,6 +57,10 @@ async def listen(start, stop):
 async def answer(request):
     if request.value == b"13":
         raise RPCError("unlucky", code="THIRTEEN")
+    if request.value == b"14":
+        gone = asyncio.create_task(asyncio.sleep(60))
+        gone.cancel()
+        await gone
     return b"%d" % (int(request.value) * 2)
 
 async def ask():
@@ -66,16 +71,47 @@ async def ask():
     ):
         first = await rpc.request(requests, b"1", res_expect_type=Order)
         many = await asyncio.gather(
-            *(rpc.request(requests, b"%d" % n, res_expect_type=Order) for n in range(14)), return_exceptions=True
+            *(rpc.request(requests, b"%d" % n, res_expect_type=Order) for n in range(15)), return_exceptions=True
         )
-    return first.number, [one.number for one in many[:13]], f"{many[13].code} {many[13]}"
+    return first.number, [one.number for one in many[:13]], [f"{error.code} {error}" for error in many[13:]]
+
+async def give_up():
+    # Each start is cancelled where it waits for the first answer of a broker, which sees its connection closed.
+    asked, closed = asyncio.Queue(), asyncio.Queue()
+
+    async def silent(reader, writer):
+        await reader.read(1)
+        asked.put_nowait(True)
+        while await reader.read(1000):
+            pass
+        closed.put_nowait(True)
+        writer.close()
+
+    parsers = [{"topics": [replies], "type": Order, "parser": order}]
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as broker:
+        where = "127.0.0.1:%d" % broker.sockets[0].getsockname()[1]
+        mute = lambda: AIOKafkaConsumer(bootstrap_servers=where, group_id="g", enable_auto_commit=False)
+        dumb = lambda: AIOKafkaProducer(bootstrap_servers=where, client_id="superstreamlib-left-alone")  # by the agent
+        for one in (
+            KafkaListener(parsers, consumer_factory=mute),
+            KafkaRPC(parsers, consumer_factory=mute),
+            KafkaRPCServer(mute, dumb, answer, [requests]),
+        ):
+            starting = asyncio.create_task(one.start())
+            await asyncio.wait_for(asked.get(), 20)
+            starting.cancel()
+            await asyncio.wait({starting})
+            assert starting.cancelled()
+            await asyncio.wait_for(closed.get(), 20)
+            gc.collect()
 
 async def main():
     async with producer() as one:
         for number in range(100):
             await one.send(orders, b"%d" % number)
     found["listened"] = [await listen(0, 49), await listen(50, 99)]
-    found["first"], found["many"], found["error"] = await ask()
+    found["first"], found["many"], found["errors"] = await ask()
+    await give_up()
 
 asyncio.run(main())
 print(json.dumps(found))
@@ -84,8 +120,9 @@ print(json.dumps(found))
 
 @pytest.mark.parametrize(("aiokafka", "python"), VERSIONS)
 def test_messaging_works(aiokafka: str, python: str, kafka: Broker) -> None:
-    """SDM-1, SDM-8, SDM-11, SDM-16, SDM-18, SDM-30: a listener that goes on where it stopped, and round trips; warnings
-    are errors, a task or a client that is left behind too, and the agent is loaded.
+    """SDM-1, SDM-8, SDM-11, SDM-16, SDM-18, SDM-30, SDM-35: a listener that goes on where it stopped, round trips, a
+    handler that is cancelled by itself, starts that are given up; warnings are errors, a task, a client or a connection
+    that is left behind too, and the agent is loaded.
     """
     where = environment(python, [f"aiokafka=={aiokafka}"])
     name = f"messaging-{aiokafka}-{python}"
@@ -99,5 +136,5 @@ def test_messaging_works(aiokafka: str, python: str, kafka: Broker) -> None:
         "listened": [True, True],
         "first": 2,
         "many": [2 * number for number in range(13)],
-        "error": "THIRTEEN unlucky",
+        "errors": ["THIRTEEN unlucky", "INTERNAL CancelledError"],
     }
