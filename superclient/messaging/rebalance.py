@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError
 
 from superclient.messaging.lanes import Lane, Partition
 from superclient.messaging.tasks import through
@@ -56,7 +56,10 @@ class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
         self._shared_out.set()
 
     async def positioned(self) -> None:
-        """Return once the group has shared out its partitions, and each of ours has a position."""
+        """Return once the group has shared out its partitions, and each of ours has a position.
+
+        Raises NoOffsetForPartitionError where one cannot have any.
+        """
         while True:
             await self._shared_out.wait()
             try:
@@ -96,6 +99,19 @@ class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _position(self, lanes: Collection[Lane]) -> None:
         """Return once each is positioned."""
         for lane in list(lanes):
-            position = await self._consumer.position(TopicPartition(*lane.name))
+            partition = TopicPartition(*lane.name)
+            await self._check(partition, lane)
+            position = await self._consumer.position(partition)
             if lane.next is None:
                 lane.next = position
+
+    async def _check(self, partition: Any, lane: Lane) -> None:
+        """aiokafka would wait for the position for ever, and raise this to whoever reads."""
+        reset = self._consumer._auto_offset_reset
+        if lane.next is not None or reset.lower() in ("earliest", "latest"):
+            return
+        if await self._consumer.committed(partition) is None:
+            raise NoOffsetForPartitionError(
+                f"the group {self._consumer._group_id} has no offset of {partition.topic}-{partition.partition}, and "
+                f'auto_offset_reset is {reset!r}: commit one, or make the consumer with "earliest" or "latest"'
+            )

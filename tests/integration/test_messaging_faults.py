@@ -13,8 +13,10 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     KafkaConnectionError,
     KafkaError,
+    NoOffsetForPartitionError,
     TopicAuthorizationFailedError,
 )
+from confluent_kafka import Consumer, TopicPartition
 
 from superclient.errors import MessagingStoppedError, TopicMissing, Unreachable
 from superclient.messaging import KafkaListener
@@ -225,6 +227,33 @@ def test_a_topic_that_is_not_there(strict_kafka: Broker) -> None:
         assert factory.unclosed == []
 
     run(main())
+
+
+@pytest.mark.parametrize(("reset", "auto_commit"), [("none", None), ("earlist", {})], ids=str)
+def test_no_offset_to_start_from(kafka: Broker, reset: str, auto_commit: Any) -> None:
+    """SDM-35: `auto_offset_reset` "none" (what aiokafka makes of a typo, too) says so long before its time is over."""
+    topic, group = kafka.create_topic(unique("offsets"), 2), unique()
+
+    async def main() -> None:
+        factory = consumer_factory(kafka, group, auto_offset_reset=reset)
+        said = f"{group}.*{topic}-[01].*{reset}"
+        listener = await fails(NoOffsetForPartitionError, said, factory, topic, auto_commit=auto_commit)
+        await produce(kafka, topic, range(4))
+        await asyncio.to_thread(commit, kafka, group, topic, {0: 1, 1: 0})
+        found = await listener.subscribe(Order)
+        assert sorted(numbers(await take(found, 3))) == [1, 2, 3]
+        await listener.stop()
+        assert factory.unclosed == []
+
+    run(main(), timeout=50)  # start_timeout is 60
+
+
+def commit(broker: Broker, group: str, topic: str, offsets: dict[int, int]) -> None:
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group, "log_level": 0})
+    try:
+        consumer.commit(offsets=[TopicPartition(topic, *each) for each in offsets.items()], asynchronous=False)
+    finally:
+        consumer.close()
 
 
 def test_a_factory_that_fails(kafka: Broker, topic: str) -> None:
