@@ -9,10 +9,10 @@ from types import TracebackType
 
 from superclient.gofka.assignment import STRATEGIES, Place
 from superclient.gofka.cluster import Cluster
-from superclient.gofka.errors import ConsumeError
+from superclient.gofka.errors import ConsumeError, OffsetError
 from superclient.gofka.failover import RetryPolicy
 from superclient.gofka.membership import Member
-from superclient.gofka.message import Message, Value
+from superclient.gofka.message import Message, StoredAt, Value
 from superclient.gofka.names import check_group, check_topic
 from superclient.gofka.subscription import Subscription
 
@@ -85,25 +85,30 @@ class AsyncConsumer:
         )
         self._id = f"{client_id[:100]}-{os.urandom(16).hex()}"
         self._subscription: Subscription | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._yielded = 0.0
         self._left_out = 0
         self._closed = False
 
     async def subscribe(self, topics: str | Sequence[str] = ()) -> None:
-        """Join the group, and return once our partitions are known, and where each is read; once in a consumer's life.
+        """Join the group, and return once our partitions are known, and where each is read.
 
-        Raises MetadataError for a topic that there is not, ConnectionError, GroupCoordinationError, ConsumeError; it
-        may be tried again then.
+        In a `with` block, after a `poll` or when called again there is nothing to join, only to wait for; the topics
+        are the same then. Raises MetadataError for a topic that there is not, ConnectionError, GroupCoordinationError,
+        ConsumeError (it may be tried again then), and ValueError for other topics than those it is subscribed to.
         """
-        if self._subscription is not None:
+        wanted, before = _checked(topics), self._joined()
+        if before is None:
+            self._topics = wanted or self._topics
+        elif wanted and {*wanted} != {*self._topics}:
             raise ValueError("it is subscribed; make a new consumer for other topics")
-        self._topics = _checked(topics) or self._topics
-        subscription = self._begun()
+        subscription = before or self._begun()
         try:
-            while not (subscription.is_placed or self._closed):
+            while self._subscription is subscription and not subscription.is_placed:
                 await subscription.news()
         except BaseException:
-            await self._end(done=False)
+            if before is None:
+                await self._end(done=False)
             raise
 
     def __aiter__(self) -> "AsyncConsumer":
@@ -128,7 +133,7 @@ class AsyncConsumer:
             raise ValueError(f"max_messages is above 0; it is {max_messages!r}")
         if self._closed:
             return []
-        subscription = self._subscription or self._begun()
+        subscription = self._joined() or self._begun()
         subscription.settle()
         most = self._most if max_messages is None else min(max_messages, self._most)
         loop = asyncio.get_running_loop()
@@ -151,16 +156,22 @@ class AsyncConsumer:
         """Commit behind this record, or (None) behind all that were handed out, the last ones too.
 
         In the middle of a batch its own offset is stored, so that after a crash its first records come again.
-        Raises OffsetError where the broker does not store it, ConnectionError, and ConsumeError when not subscribed.
+        A message made by hand, whose offset is an `int` without a place in a batch, is of the partition that it says.
+        Raises OffsetError where the broker does not store it, or must not; ConnectionError; ConsumeError when not
+        subscribed.
         """
-        if self._subscription is None:
+        subscription = self._joined()
+        if subscription is None:
             raise ConsumeError("the consumer is closed" if self._closed else "the consumer is not subscribed")
         if message is None:
-            self._subscription.settle()
-            await self._subscription.commit_all()
-        else:
-            told = message.message if isinstance(message, Value) else message
-            await self._subscription.commit((told.topic, told.offset.partition), told.offset.behind)
+            subscription.settle()
+            await subscription.commit_all()
+            return
+        told = message.message if isinstance(message, Value) else message
+        if told.topic not in self._topics:
+            raise OffsetError(f"{told.topic!r} is not among the topics of this consumer")
+        at = told.offset if isinstance(told.offset, StoredAt) else StoredAt(told.offset, partition=told.partition)
+        await subscription.commit((told.topic, at.partition), at.behind)
 
     async def close(self) -> None:
         """Commit (with auto_commit), leave the group, close. What was handed out counts as done with."""
@@ -179,7 +190,8 @@ class AsyncConsumer:
         await self._end(done=error is None)  # whoever raised is not done with what it has
 
     async def _end(self, done: bool) -> None:
-        subscription, self._subscription = self._subscription, None
+        subscription = self._joined()
+        self._subscription = None
         try:
             if subscription is not None:
                 subscription.settle() if done else subscription.drop()
@@ -200,6 +212,12 @@ class AsyncConsumer:
         """Records that were left out, since their producer had sent them twice."""
         return self._left_out + (self._subscription.duplicates if self._subscription else 0)
 
+    def _joined(self) -> Subscription | None:
+        """The membership at work, if there is one; it works in the loop in which it was begun."""
+        if self._subscription is not None and self._loop is not asyncio.get_running_loop():
+            raise RuntimeError("a consumer is for one event loop")
+        return self._subscription
+
     def _begun(self) -> Subscription:
         if self._closed:
             raise ConsumeError("the consumer is closed")
@@ -208,6 +226,7 @@ class AsyncConsumer:
         member = Member(
             self._group, self._id, self._cluster.client_id, socket.gethostname(), self._session, self._topics
         )
+        self._loop = asyncio.get_running_loop()
         self._subscription = Subscription(
             self._cluster,
             member,

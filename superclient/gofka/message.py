@@ -66,3 +66,7 @@ class Value(bytes):
         self = super().__new__(cls, message.value)
         self.message = message
         return self
+
+    def __getnewargs__(self) -> tuple[Message]:  # type: ignore[override]  # bytes has its bytes there
+        """What pickle and copy make another one of: the value may go to another process like any bytes."""
+        return (self.message,)

@@ -152,6 +152,9 @@ class Subscription:
     async def _connection(self) -> Connection:
         """One for the records alone, so that a heartbeat never waits behind them."""
         async with self._connecting:
+            home = await self._cluster.home()
+            if self._data is not None and self._data.broker != home.broker:
+                await self._data.aclose()  # its broker fell silent: nothing is to be waited for
             if self._data is None or not self._data.is_open:
                 self._data = await self._cluster.open_home()
                 self._home = self._home or self._data.address
@@ -173,7 +176,9 @@ class Subscription:
                 await self.commit(reading.place, reading.done)
 
     async def commit(self, place: Place, offset: int) -> None:
-        """Raises OffsetError where the broker does not store it, ConnectionError."""
+        """Raises OffsetError where the broker does not store it, or it is no offset; ConnectionError."""
+        if not 0 <= offset < 2**63:
+            raise OffsetError(f"offset {offset} of {place[0]}-{place[1]} is none that there can be")
         async with self._committing:
             try:
                 await self._cluster.request(OffsetCommit(self._group, *place, offset))

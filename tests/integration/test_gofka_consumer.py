@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
@@ -280,6 +282,68 @@ def test_commit_is_of_what_is_told(broker: GofkaDouble) -> None:
     run(work())
 
 
+def test_subscribing_again_changes_nothing(broker: GofkaDouble) -> None:
+    """GOF-3, GOF-4: in a `with` block, after a poll, at the same time: it waits for what there is, and joins once."""
+    broker.produce(TOPIC, b"a", b"b")
+
+    async def work() -> None:
+        async with consumer(broker) as member:
+            await member.subscribe()
+            await asyncio.gather(member.subscribe(TOPIC), member.subscribe([TOPIC]))
+            assert await anext(member) == b"a"
+        async with consumer(broker, ()) as member:
+            await asyncio.gather(member.subscribe(TOPIC), member.subscribe())
+            await member.poll(1, 0)
+            await member.subscribe()
+            assert member.assignment == [(TOPIC, 0)]
+        assert broker.requests["JoinGroup"] == 2
+
+    run(work())
+
+
+def test_a_message_that_is_made_by_hand(broker: GofkaDouble) -> None:
+    """GOF-6: its offset may be any int; what is no offset, or of no topic of ours, is an OffsetError, and not sent."""
+    broker.produce(TOPIC, b"a", b"b", b"c")
+
+    def made(offset: int, topic: str = TOPIC, partition: int = 0) -> Message:
+        return Message(topic, partition, offset, None, b"")  # type: ignore[arg-type]
+
+    async def work() -> None:
+        async with consumer(broker, auto_commit=False) as member:
+            await records(member, 3)
+            await member.commit(made(1))
+            assert broker.committed("g", TOPIC) == 2
+            await member.commit(made(4, partition=1))
+            assert broker.committed("g", TOPIC, 1) == 5
+            before = broker.requests["OffsetCommit"]
+            for wrong in (made(-2), made(2**63 - 1), made(2**70), made(0, "../other"), made(0, "billing")):
+                with pytest.raises(OffsetError):
+                    await member.commit(wrong)
+            assert broker.requests["OffsetCommit"] == before
+            await member.commit(made(2**63 - 2))
+        async with consumer(broker) as member:  # past the end: as if there was none
+            assert await anext(member) == b"a"
+
+    run(work())
+
+
+def test_a_value_goes_to_another_process(broker: GofkaDouble) -> None:
+    """GOF-4: pickled or copied like any bytes, with its message."""
+    broker.produce(TOPIC, batch(b"a", b"b"))
+
+    async def work() -> None:
+        async with consumer(broker) as member:
+            await anext(member)
+            value = await anext(member)
+        for other in (pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value)):
+            assert type(other) is Value
+            assert other == value == b"b"
+            assert other.message == value.message
+            assert (other.message.offset.index, other.message.offset.count) == (1, 2)
+
+    run(work())
+
+
 def test_the_middle_of_a_batch_commits_the_batch(broker: GofkaDouble) -> None:
     """GOF-2, GOF-6: so that its first records come again after a crash, and none is dropped by no one."""
     broker.produce(TOPIC, b"raw", batch(b"a", b"b", b"c"), b"last")
@@ -430,7 +494,7 @@ def test_an_unknown_topic_is_an_error_and_joins_nothing(broker: GofkaDouble) -> 
         broker.produce("nowhere", b"here")
         assert await values(member, 1, []) == [b"here"]
         with pytest.raises(ValueError, match="is subscribed"):
-            await member.subscribe()
+            await member.subscribe(TOPIC)
         await member.close()
         with pytest.raises(ConsumeError, match="closed"):
             await member.subscribe()
