@@ -40,12 +40,14 @@ _PUBLIC = {
     "ConsumeError": "superclient.gofka.errors",
     "GofkaError": "superclient.gofka.errors",
     "GroupCoordinationError": "superclient.gofka.errors",
+    "GroupNameError": "superclient.gofka.errors",
     "MetadataError": "superclient.gofka.errors",
     "OffsetError": "superclient.gofka.errors",
     "ProduceConnectionError": "superclient.gofka.errors",
     "ProduceError": "superclient.gofka.errors",
     "ProduceTimeoutError": "superclient.gofka.errors",
     "RequestTimeoutError": "superclient.gofka.errors",
+    "TopicNameError": "superclient.gofka.errors",
     "WireError": "superclient.gofka.errors",
     "UnknownCodecError": "superclient.gofka.codecs",
 }
@@ -62,12 +64,14 @@ if TYPE_CHECKING:
     from superclient.gofka.errors import ConsumeError as ConsumeError
     from superclient.gofka.errors import GofkaError as GofkaError
     from superclient.gofka.errors import GroupCoordinationError as GroupCoordinationError
+    from superclient.gofka.errors import GroupNameError as GroupNameError
     from superclient.gofka.errors import MetadataError as MetadataError
     from superclient.gofka.errors import OffsetError as OffsetError
     from superclient.gofka.errors import ProduceConnectionError as ProduceConnectionError
     from superclient.gofka.errors import ProduceError as ProduceError
     from superclient.gofka.errors import ProduceTimeoutError as ProduceTimeoutError
     from superclient.gofka.errors import RequestTimeoutError as RequestTimeoutError
+    from superclient.gofka.errors import TopicNameError as TopicNameError
     from superclient.gofka.errors import WireError as WireError
     from superclient.gofka.failover import BrokerFailoverManager as BrokerFailoverManager
     from superclient.gofka.failover import RetryPolicy as RetryPolicy

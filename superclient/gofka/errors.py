@@ -11,7 +11,9 @@ GofkaError
 ├── ConsumeError               records cannot be read
 │   └── OffsetError            an offset that there is not, or that cannot be committed or asked for
 ├── GroupCoordinationError     the group does not know us, or its partitions cannot be shared out
+│   └── GroupNameError             a name that no group may have (also a ValueError)
 └── MetadataError              an unknown topic, or one that cannot be made
+    └── TopicNameError             a name that no topic may have (also a ValueError)
 """
 
 import builtins
@@ -69,3 +71,11 @@ class GroupCoordinationError(GofkaError):
 
 class MetadataError(GofkaError):
     """A topic that the broker does not know, or could not make."""
+
+
+class GroupNameError(GroupCoordinationError, ValueError):
+    """A name that the broker could not keep apart from its own files, or makes another path of."""
+
+
+class TopicNameError(MetadataError, ValueError):
+    """A name that the broker could not keep apart from its own files or another topic's, or makes another path of."""

@@ -40,6 +40,18 @@ def test_the_error_tree() -> None:
         assert not issubclass(tree[name], OSError)
 
 
+def test_bad_names_are_errors_of_the_tree() -> None:
+    """GOF-33: ValueErrors, as wrong arguments are, and GofkaErrors, as the specification has it for path characters."""
+    with pytest.raises(superclient.gofka.TopicNameError) as topic:
+        superclient.gofka.AsyncConsumer("localhost:9092", "group", ["../other"])
+    assert isinstance(topic.value, superclient.gofka.MetadataError)
+    assert isinstance(topic.value, ValueError)
+    with pytest.raises(superclient.gofka.GroupNameError) as group:
+        superclient.gofka.AsyncConsumer("localhost:9092", "../group", ["other"])
+    assert isinstance(group.value, superclient.gofka.GroupCoordinationError)
+    assert isinstance(group.value, ValueError)
+
+
 @pytest.mark.parametrize("name", ["Producer", "Consumer", "AdminClient"])
 def test_both_faces_are_alike(name: str) -> None:
     """GOF-28: the sync face has the same arguments and methods, told to `help` and to editors."""
