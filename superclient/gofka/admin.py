@@ -46,14 +46,14 @@ class AsyncAdminClient:
             retry_policy=retry_policy,
         )
 
-    async def get_cluster_metadata(self, topics: Sequence[str] = ()) -> MetadataReply:
+    async def get_cluster_metadata(self, topics: Sequence[str] | None = None) -> MetadataReply:
         """All brokers of the list that answer, by id; and these topics (none named: all), by name, partitions in order.
 
         A topic that there is not has no partitions.
         """
         if isinstance(topics, str):
             raise TypeError("topics is a list of names")
-        found = await self._ask(tuple(topics))
+        found = await self._ask(tuple(topics or ()))
         told = await asyncio.gather(*map(self._brokers, range(len(self._cluster.brokers))))
         brokers = {each.id: each for answer in told for each in answer}
         ordered = tuple(sorted((_ordered(each) for each in found.topics), key=lambda each: each.name))
@@ -104,13 +104,7 @@ class AsyncAdminClient:
             raise MetadataError(f"the topic {topic} was not made: {error}") from error
 
     async def _ask(self, topics: Sequence[str] = ()) -> MetadataReply:
-        """Of one broker after the other, since asking twice does no harm."""
-        for _ in self._cluster.brokers:
-            try:
-                return await self._cluster.request(Metadata(topics))
-            except ConnectionError as error:
-                failure = error
-        raise failure
+        return await self._cluster.ask(Metadata(topics))
 
     async def _brokers(self, index: int) -> list[Broker]:
         """What a broker of the list says of itself; nothing, where it is not part of the cluster now."""

@@ -229,7 +229,7 @@ class AdminClient(_Blocking[AsyncAdminClient]):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(AsyncAdminClient(*args, **options))
 
-    def get_cluster_metadata(self, topics: Sequence[str] = ()) -> MetadataReply:
+    def get_cluster_metadata(self, topics: Sequence[str] | None = None) -> MetadataReply:
         """As `AsyncAdminClient.get_cluster_metadata`."""
         return self._run(self._client.get_cluster_metadata(topics))
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from superclient.gofka.connection import Connection
 from superclient.gofka.errors import ConnectionError, ConsumeError, MetadataError, RequestTimeoutError  # noqa: A004
 from superclient.gofka.failover import RetryPolicy, parsed
-from superclient.gofka.wire import BrokerError, Fetch, Kind, Metadata, Request
+from superclient.gofka.wire import BrokerError, Fetch, Kind, Metadata, Request, WireError
 
 T = TypeVar("T")
 
@@ -53,8 +53,10 @@ class Cluster:
         self.retry_policy = retry_policy or RetryPolicy()
         self._ssl = (ssl_context or create_default_context()) if use_ssl else None
         self._leader = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._home: Connection | None = None
-        self._homes = list(range(len(self.brokers)))  # indexes of the list; those that fell silent last
+        self._homes = list(range(len(self.brokers)))  # indexes of the list; those that were of no use last
+        self._useful: Connection | None = None  # the kept one, once it has answered
         self._finding = asyncio.Lock()
         self._ends = 0
 
@@ -66,8 +68,13 @@ class Cluster:
     async def home(self) -> Connection:
         """The connection for everything but producing: to the first broker that answers; kept while it is open.
 
-        Raises ConnectionError where none answers, after the attempts of the retry policy, or `aclose` comes meanwhile.
+        Raises ConnectionError where none answers, after the attempts of the retry policy, or `aclose` comes meanwhile;
+        RuntimeError in another event loop, where its replies would never come.
         """
+        loop = asyncio.get_running_loop()
+        if self._home is not None and self._loop is not loop:
+            raise RuntimeError("a client is for one event loop")
+        self._loop = loop
         async with self._finding:
             if self._home is None or not self._home.is_open:
                 ends = self._ends
@@ -90,7 +97,7 @@ class Cluster:
         return connection
 
     def not_leader(self, connection: Connection) -> None:
-        """It said that it does not lead: the next `open_leader` tries the one after it."""
+        """It said that it does not lead, or said nothing of use: the next `open_leader` tries the one after it."""
         index = self._index(connection)
         if index == self._leader:
             self._leader = (index + 1) % len(self.brokers)
@@ -108,30 +115,56 @@ class Cluster:
             failures = []
             for index in order:
                 try:
-                    return await self.open(index)
+                    connection = await self.open(index)
                 except ConnectionError as error:
                     failures.append(error)
+                    continue
+                if connection.is_open:
+                    return connection
+                failures.append(ConnectionError(f"{connection.address} closes what it has just accepted"))
+                await connection.aclose()
             wait = next(waits, None)
             if wait is None:
                 raise failures[0] if len(failures) == 1 else ConnectionError("; ".join(map(str, failures)))
             await asyncio.sleep(wait)
 
     async def request(self, request: Request[T], *, timeout: float | None = None) -> T:
-        """The reply of the home broker; raises as `Connection.request` does. One that is silent is the last tried then.
+        """The reply of the home broker; raises as `Connection.request` does. Sent once: whoever may repeat it does.
 
-        Sent once: whoever may repeat it does.
+        A broker that is silent, or whose new connection breaks before it has answered, is the last that is tried then.
         """
         home = await self.home()
         try:
-            return await home.request(request, timeout=timeout)
-        except RequestTimeoutError:
-            index = self._index(home)
-            self._homes = [each for each in self._homes if each != index] + [index]
+            reply = await home.request(request, timeout=timeout)
+        except BrokerError:
+            self._useful = home
             raise
+        except (ConnectionError, WireError) as error:
+            if isinstance(error, RequestTimeoutError) or not (home is self._useful or home.is_open):
+                index = self._index(home)
+                self._homes = [each for each in self._homes if each != index] + [index]
+            raise
+        self._useful = home
+        return reply
+
+    async def ask(self, request: Request[T], *, timeout: float | None = None) -> T:
+        """The reply of the home broker, or of the next ones where it is of no use: for what may be asked twice."""
+        others = len(self.brokers) - 1
+        kept = self._home is not None and self._home is self._useful  # it may break, and its broker be as good as ever
+        for _ in range(others + kept):
+            await self.home()  # where there is none, that has been tried often enough
+            try:
+                return await self.request(request, timeout=timeout)
+            except RequestTimeoutError:
+                if not others:
+                    raise
+            except (ConnectionError, WireError):
+                pass
+        return await self.request(request, timeout=timeout)
 
     async def partitions(self, topic: str) -> list[int]:
         """The numbers of a topic's partitions, in order. Raises MetadataError where there is no such topic."""
-        reply = await self.request(Metadata((topic,)))
+        reply = await self.ask(Metadata((topic,)))
         found = sorted(each.id for each in reply.topics[0].partitions) if reply.topics else []
         if not found:
             raise MetadataError(f"there is no topic {topic}")

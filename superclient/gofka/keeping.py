@@ -113,7 +113,7 @@ class Keeper:
     async def _counts(self, subscriptions: Iterable[Iterable[str]]) -> dict[str, int]:
         """Partitions of our topics and of these; MetadataError where one of ours is unknown."""
         topics = sorted({*self._member.topics, *chain.from_iterable(subscriptions)})
-        reply = await self._asked(Metadata(topics))
+        reply = await self._asked(Metadata(topics), twice=True)
         counts = {topic.name: len(topic.partitions) for topic in reply.topics if topic.partitions}
         missing = [topic for topic in self._member.topics if topic not in counts]
         if missing:
@@ -127,8 +127,9 @@ class Keeper:
         except BrokerError as error:
             return error
 
-    async def _asked(self, request: Any) -> Any:
+    async def _asked(self, request: Any, *, twice: bool = False) -> Any:
+        ask = self._cluster.ask if twice else self._cluster.request
         try:
-            return await self._cluster.request(request, timeout=self._limit)
+            return await ask(request, timeout=self._limit)
         except ConnectionError as error:
             raise type(error)(f"the group {self._member.group}: {error}") from error

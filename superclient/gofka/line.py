@@ -38,6 +38,11 @@ class Line:
         await self.close()
         return self._refusals % len(self._cluster.brokers) > 0
 
+    def useless(self) -> None:
+        """The connection broke, or fell silent, and has stored nothing: another broker may lead by now."""
+        if self.connection is not None and not self.connection.is_open:
+            self._cluster.not_leader(self.connection)
+
     async def open(self) -> None:
         """Have a connection, the old one being closed before. Raises ConnectionError where no broker can be reached."""
         if not self.is_open:

@@ -237,8 +237,11 @@ class AsyncProducer:
             headers,
             partition or 0,
         )
-        sender = self._senders.get(topic) or self._begun(topic)
-        entry = Entry(record, asyncio.get_running_loop().create_future(), undecided)
+        loop = asyncio.get_running_loop()
+        sender = self._senders.get(topic)
+        if sender is None or loop is not self._loop:
+            sender = self._begun(topic, loop)
+        entry = Entry(record, loop.create_future(), undecided)
         if entry.size > _LARGEST:
             raise ProduceError(f"a record of {entry.size} bytes; the broker takes {_LARGEST}")
         if self._waiting or not self._has_room(entry):
@@ -248,9 +251,9 @@ class AsyncProducer:
             self._admit(sender, entry)
         return sender, entry
 
-    def _begun(self, topic: str) -> Sender:
+    def _begun(self, topic: str, loop: asyncio.AbstractEventLoop) -> Sender:
+        """A topic's first record. Raises RuntimeError in another loop, where no reply would ever come."""
         check_topic(topic)
-        loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
             self._sweeping = loop.call_later(_IDLE, self._sweep)

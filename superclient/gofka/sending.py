@@ -17,7 +17,7 @@ from superclient.gofka.choosing import Choice
 from superclient.gofka.cluster import Cluster
 from superclient.gofka.codecs import Codec
 from superclient.gofka.envelope import encode
-from superclient.gofka.errors import ConnectionError, ProduceError  # noqa: A004
+from superclient.gofka.errors import ConnectionError, ProduceError, RequestTimeoutError  # noqa: A004
 from superclient.gofka.flights import Flight, delay, kind, refuse, sort
 from superclient.gofka.line import Line
 from superclient.gofka.partitioning import Partitioner
@@ -252,6 +252,8 @@ class Sender:
         kinds = [kind(error) for error in errors]
         if Kind.NOT_LEADER in kinds and await self._line.refused():
             return 0.0
+        if hopeless or any(isinstance(error, RequestTimeoutError) for error in errors):
+            self._line.useless()
         wait = self._back_off(errors[0], hopeless) if errors else 0.0
         return max(wait, kinds.count(None) * _SETTLING)
 
