@@ -95,15 +95,16 @@ class Receipts:
             self._done.acquire()
         self._when_done = when_done
 
-    def taking(self) -> Taking:
-        """What is called with the place of one of them, and the library's report."""
+    def taking(self, topic: str) -> Taking:
+        """What is called with the place of one of them, all of a topic, and the library's report."""
         results, landed, number, put, all_done = self.results, self._landed, self._number, self.put, self._all_done
 
         def arrived(index: int, error: KafkaError | None, message: Any) -> None:
             if error is not None:
                 put(index, outcome(error, message))
                 return
-            results[index] = outcome(error, message)
+            _, stamp = message.timestamp()
+            results[index] = _new(ProduceResult, (DELIVERED, topic, message.partition(), message.offset(), stamp, None))
             if next(landed) == number:
                 all_done()
 

@@ -102,7 +102,7 @@ class KafkaProducer:
         queued = self._queued[topic]
         if flush:
             with Receipts(1, self._sender.failures) as receipts:
-                report = partial(receipts.taking(), 0)
+                report = partial(receipts.taking(queued.topic), 0)
                 refused = self._sender.put(report, (topic, value, key, partition, headers, timestamp))
                 return refused or self._sender.wait(receipts)[0]
         self._count += 1
@@ -160,13 +160,15 @@ class KafkaProducer:
             KafkaTransactionError: the producer is transactional, and no transaction is open.
         """
         found = checked(topic, records, partition)
+        queued = self._queued[topic]
+        topic = queued.topic
         if not flush:
-            results = [self._queued[topic]] * len(found)
+            results = [queued] * len(found)
             for place, refused in self._sender.put_all(topic, found, partition, None):
                 results[place] = refused
             return results
         with Receipts(len(found), self._sender.failures) as receipts:
-            for place, refused in self._sender.put_all(topic, found, partition, receipts.taking()):
+            for place, refused in self._sender.put_all(topic, found, partition, receipts.taking(topic)):
                 receipts.put(place, refused)
             return self._sender.wait(receipts)
 
@@ -176,10 +178,11 @@ class KafkaProducer:
         """As `produce_batch`, for asyncio. Who is cancelled has sent those that were handed over until then."""
         found = checked(topic, records, partition)
         landing, queued = self._here(), self._queued[topic]
+        topic = queued.topic
         arrived = asyncio.Event()
         results = [queued] * len(found)
         with Receipts(len(found), self._sender.failures, lambda: landing.across(arrived.set)) as receipts:
-            take = receipts.taking()
+            take = receipts.taking(topic)
             for place, record in enumerate(found):
                 report = partial(take, place) if flush else self._unwaited
                 whole = (topic, record, None, partition, None, None) if isinstance(record, bytes) else record

@@ -5,7 +5,7 @@ Values and keys the library checks itself, at no cost; `misuse` turns what it sa
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Data: TypeAlias = str | bytes | None
 HeadersLike: TypeAlias = Mapping[str, Data] | Sequence[tuple[str, Data]]
@@ -28,7 +28,7 @@ def topic_name(topic: object) -> str:
         raise TypeError(f"topic is {type(topic).__name__}: it takes str")
     if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
         raise ValueError(f"topic is {topic!r}: it takes 1 to 249 of the characters a-z A-Z 0-9 . _ -")
-    return topic
+    return str.__str__(topic)  # an Enum's, say, as a plain one
 
 
 def header_list(headers: HeadersLike) -> list[tuple[str, bytes | None]]:
@@ -60,8 +60,8 @@ def _header(pair: Any) -> tuple[str, bytes | None]:
     return name, value
 
 
-def batch(topic: str, found: Iterable[Record], partition: int | None) -> list[Fields | bytes]:
-    """Each as the library takes it, a value in bytes as it is; all are checked, so that a mistake in one sends none.
+def batch(topic: str, found: Iterable[Record], partition: int | None) -> Sequence[bytes | Fields]:
+    """Each as the library takes it; as they are if all are bytes. All are checked: a mistake in one sends none.
 
     Raises:
         TypeError, ValueError: no such record can be; the message has its place in the batch.
@@ -70,11 +70,11 @@ def batch(topic: str, found: Iterable[Record], partition: int | None) -> list[Fi
         raise TypeError(f"records is {type(found).__name__}: it takes a list of records, also for one")
     topic_name(topic)
     default = -1 if partition is None else number("partition", partition, 2**31)
-    made: list[Fields | bytes] = []
-    for place, record in enumerate(found):
-        if isinstance(record, bytes):
-            made.append(record)
-            continue
+    listed = list(found)
+    if set(map(type, listed)) == {bytes}:
+        return cast(list[bytes], listed)
+    made: list[Fields] = []
+    for place, record in enumerate(listed):
         try:
             made.append(_of_batch(topic, record, default))
         except (TypeError, ValueError) as error:

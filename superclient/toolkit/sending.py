@@ -6,7 +6,10 @@ Nothing here knows asyncio. `offer` never waits, so that an event loop may call 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count, repeat
+from operator import length_hint
 from types import MethodType
 from typing import Any
 
@@ -85,30 +88,46 @@ class Sender:
                 self.serve(_LONGEST)
 
     def put_all(
-        self, topic: str, found: Sequence[Fields | bytes], partition: int | None, take: Taking | None
+        self, topic: str, found: Sequence[bytes | Fields], partition: int | None, take: Taking | None
     ) -> Iterator[tuple[int, ProduceResult]]:
         """The same for many that were checked (`records.batch`); the places and results of those that are refused.
 
         `take` is called with a record's place and its report; None: nobody waits for them.
         """
-        client, anywhere = self.client, -1 if partition is None else partition
-        report: Report = self.failures.arrived
-        for place, record in enumerate(found):
-            if take is not None:
-                report = MethodType(take, place)  # the cheapest callable that knows a number
-            try:  # the shortest way
-                if record.__class__ is bytes:
-                    client.produce(topic, record, None, anywhere, report)
-                else:
-                    _, value, key, where, headers, timestamp = record
-                    client.produce(topic, value, key, where, report, None, timestamp, headers)
-            except (BufferError, KafkaException):
+        anywhere, start = -1 if partition is None else partition, 0
+        while start < len(found):
+            some = found[start : start + SERVE_EVERY]
+            taken = self._offer_some(topic, some, anywhere, self._reports(take, start))
+            start += taken
+            if taken < len(some):
+                record = found[start]
                 whole = (topic, record, None, anywhere, None, 0) if isinstance(record, bytes) else record
-                refused = self.put(report, whole)
+                refused = self.put(next(self._reports(take, start)), whole)
                 if refused:
-                    yield place, refused
-            if not (place + 1) % SERVE_EVERY:
-                self.serve(0)
+                    yield start, refused
+                start += 1
+            self.serve(0)
+
+    def _offer_some(self, topic: str, some: Sequence[bytes | Fields], anywhere: int, reports: Iterator[Report]) -> int:
+        """Hand records over, with no line of Python for each; how many there are before the first that is refused."""
+        columns: Sequence[Iterable[Any]]
+        values: Iterator[Any]
+        if isinstance(some[0], bytes):
+            values = iter(some)
+            columns = repeat(topic), values, repeat(None), repeat(anywhere), reports
+        else:
+            topics, data, keys, places, headers, stamps = zip(*some, strict=True)
+            values = iter(data)
+            columns = topics, values, keys, places, reports, repeat(None), stamps, headers
+        try:
+            deque(map(self.client.produce, *columns), maxlen=0)
+        except (BufferError, KafkaException):
+            return len(some) - length_hint(values) - 1
+        return len(some)
+
+    def _reports(self, take: Taking | None, start: int) -> Iterator[Report]:
+        """For each record from a place on; a bound method is the cheapest callable that knows a number."""
+        return repeat(self.failures.arrived) if take is None else map(MethodType, repeat(take), count(start))
 
     def wait(self, receipts: Receipts) -> list[ProduceResult]:
         """The results, once all are there, without waiting for linger.ms; one thread of many serves the reports."""
