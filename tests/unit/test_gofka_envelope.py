@@ -57,6 +57,25 @@ def test_what_goes_in_comes_out(given_records, name, producer_id, sequence):
         assert [(d.producer_id, d.sequence) for d in found] == [(producer_id, sequence + i) for i in range(len(made))]
 
 
+def test_the_layout_is_written_down():
+    """GOF-10, GOF-39: byte by byte, since other versions of this client, and other clients, read what is stored."""
+    headers = struct.pack(">I", 1) + b"h" + struct.pack(">I", 2) + b"xy"
+    columns = struct.pack(">2q2I2i2I2i", 1500, 2000, 2, 0, 1, -1, len(headers), 0, 3, 0) + b"v1" + b"k" + headers
+    rest = struct.pack(">BBQQII", 0, 7, 1, 2, 2, len(columns)) + columns
+    made = [Record(b"v1", 1.5, b"k", packed({"h": b"xy"}), 3), Record(b"", 2.0)]
+    message = sealed(made, producer_id=1, sequence=2)
+    assert message == b"\xffGOFKA\x01\n" + struct.pack(">I", zlib.crc32(rest)) + rest
+    for columns_there, record in (
+        (0, one()),
+        (1, one(key=b"")),
+        (2, one(headers=packed({"h": b""}))),
+        (4, one(partition=1)),
+    ):
+        assert sealed([record, one()])[13] == columns_there
+    assert [sealed([one(b"a" * 1000)], name)[12] for name in CODECS[1:]] == [1, 2, 3]
+    assert [sealed([one(os.urandom(1000))], name)[12] for name in CODECS[1:]] == [0, 0, 0]
+
+
 def test_a_bare_record_is_raw():
     """GOF-39: nothing around a record that needs nothing; decoded, it has no timestamp and no producer."""
     assert sealed([one(b"plain")]) == b"plain"

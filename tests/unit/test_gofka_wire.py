@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import pickle
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -461,6 +462,25 @@ def test_the_limits_themselves_are_fine() -> None:
     assert len(frame(Metadata([TOO_LONG[:-1] + "x"]), wire.FIRST_CORRELATION, "")) == 4 + 10 + 4 + 2 + 32_767
     assert len(frame(Produce("t", 0, bytes(100 * 2**20 - 22)), wire.FIRST_CORRELATION, "t")) == 4 + 100 * 2**20
     assert frame(Fetch("t", -(2**31), 2**63 - 1), 2**31 - 1, "").endswith(b"\x80\0\0\0\x7f" + b"\xff" * 7)
+
+
+def test_the_shortest_items_of_a_list_are_read() -> None:
+    """GOF-37: every string and list in them empty, at the very end of the reply."""
+    empty, none = b"\0\0", bytes(4)
+    one = struct.pack(">i", 1)
+    assert Metadata().reply(one + empty * 2 + none).brokers == (Broker("", ""),)
+    assert Metadata().reply(none + one + empty + none).topics == (Topic("", ()),)
+    partition = Partition(0, "", ())
+    assert Metadata().reply(none + one + empty + one + none + empty + none).topics == (Topic("", (partition,)),)
+    replica = Metadata().reply(none + one + empty + one + none + empty + one + empty).topics[0].partitions[0]
+    assert replica == Partition(0, "", ("",))
+    assert ListGroups().reply(none + empty + one + empty * 2) == ("",)
+    group = none + one + empty * 5
+    assert DescribeGroups(()).reply(group + none) == (GroupDescription(0, "", "", "", "", ()),)
+    nothing = struct.pack(">ii", 4, 0)
+    member = DescribeGroups(()).reply(group + one + empty * 3 + nothing * 2)[0].members
+    assert member == (Member("", "", "", (), ()),)
+    assert SyncGroup("g", "m", 1).reply(one + none + none) == Synced((0,), 0)
 
 
 def test_correlation_ids_begin_where_no_size_can_be_and_come_round() -> None:
