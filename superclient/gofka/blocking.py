@@ -8,7 +8,6 @@ after an exception: what the program may not have been done with is not committe
 import atexit
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import update_wrapper
 from threading import Lock
@@ -168,7 +167,7 @@ class Consumer(_Blocking[AsyncConsumer]):
     @_arguments_of(AsyncConsumer)
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(AsyncConsumer(*args, **options))
-        self._kept: deque[Message] = deque()  # taken, and not handed out
+        self._kept = self._client._unseen  # taken, and not handed out
 
     def subscribe(self, topics: str | Sequence[str] = ()) -> None:
         """As `AsyncConsumer.subscribe`: join the group."""
@@ -188,15 +187,8 @@ class Consumer(_Blocking[AsyncConsumer]):
             self._kept.extend(await self._client.poll(max_messages, timeout))
 
     def commit(self, message: Message | Value | None = None) -> None:
-        """As `AsyncConsumer.commit`."""
+        """As `AsyncConsumer.commit`; what an interrupted `poll` had taken is not handed out yet."""
         self._run(self._client.commit(message))
-
-    def close(self) -> None:
-        """As `AsyncConsumer.close`: commit (with auto_commit), leave the group, close; then end the thread."""
-        if self._kept:  # nobody is done with that
-            self.__exit__(GofkaError, GofkaError(), None)
-        else:
-            super().close()
 
     @property
     def assignment(self) -> list[tuple[str, int]]:

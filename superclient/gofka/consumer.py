@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from collections import deque
 from collections.abc import Sequence
 from ssl import SSLContext
 from types import TracebackType
@@ -86,6 +87,7 @@ class AsyncConsumer:
         self._id = f"{client_id[:100]}-{os.urandom(16).hex()}"
         self._subscription: Subscription | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._unseen: deque[Message] = deque()  # taken by a call of the sync face that was interrupted
         self._yielded = 0.0
         self._left_out = 0
         self._closed = False
@@ -134,7 +136,7 @@ class AsyncConsumer:
         if self._closed:
             return []
         subscription = self._joined() or self._begun()
-        subscription.settle()
+        subscription.settle(list(self._unseen))
         most = self._most if max_messages is None else min(max_messages, self._most)
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -164,7 +166,7 @@ class AsyncConsumer:
         if subscription is None:
             raise ConsumeError("the consumer is closed" if self._closed else "the consumer is not subscribed")
         if message is None:
-            subscription.settle()
+            subscription.settle(list(self._unseen))
             await subscription.commit_all()
             return
         told = message.message if isinstance(message, Value) else message
@@ -194,7 +196,7 @@ class AsyncConsumer:
         self._subscription = None
         try:
             if subscription is not None:
-                subscription.settle() if done else subscription.drop()
+                subscription.settle(list(self._unseen)) if done else subscription.drop()
                 try:
                     await subscription.end()
                 finally:

@@ -84,13 +84,16 @@ class Subscription:
                 self._ready[reading] = None
         return found
 
-    def settle(self) -> None:
-        """What was handed out is done with."""
+    def settle(self, but: Iterable[Message] = ()) -> None:
+        """What was handed out is done with; `but`: the last of that, which are not."""
+        left: dict[Place, int] = {}
+        for message in but:
+            left.setdefault((message.topic, message.offset.partition), int(message.offset))
         for reading, behind in self._hand.items():
-            reading.finish(behind)
+            reading.finish(left.get(reading.place, behind))
             if reading.owed is not None and self._auto_commit:
                 self._due.set()
-        self._hand.clear()
+        self._hand = {reading: behind for reading, behind in self._hand.items() if reading.place in left}
 
     def drop(self) -> None:
         """What was handed out last is not done with, and never will be."""

@@ -277,6 +277,32 @@ def test_ctrl_c_interrupts_a_call(broker, what):
     assert stdout.split(maxsplit=1)[1].startswith("[b'after'" if what == "poll" else "[b'"), stdout
 
 
+@pytest.mark.parametrize("auto_commit", [True, False])
+def test_what_an_interrupted_poll_had_taken_is_not_committed(broker, auto_commit):
+    """GOF-5, GOF-6: by no commit, and at no end of the `with` block: whoever caught the Ctrl-C has not seen it."""
+
+    def all_fetched(consumer, count):
+        waiting = consumer._client._subscription._readings.values()
+        wait_for(lambda: sum(each.waiting for each in waiting) == count, "all is there to be handed out")
+
+    broker.produce("t", *VALUES)
+    with Consumer(broker.address, "g", "t", auto_commit=auto_commit) as consumer:
+        all_fetched(consumer, 20)
+        assert len(consumer.poll(3, 20)) == 3
+        consumer._thread.run(consumer._take(4, 20))  # as when Ctrl-C comes between this and its caller
+        consumer.commit()
+        assert broker.committed("g", "t") == 3
+        assert [each.value for each in consumer.poll(2, 20)] == [b"3", b"4"]
+        consumer.commit()
+        assert broker.committed("g", "t") == 5
+    assert broker.committed("g", "t") == 5
+    with Consumer(broker.address, "g", "t", auto_commit=auto_commit) as consumer:
+        all_fetched(consumer, 15)
+        assert consumer.poll(1, 20)[0].value == b"5"
+        consumer._thread.run(consumer._take(4, 20))
+    assert broker.committed("g", "t") == (6 if auto_commit else 5)
+
+
 # --- exits ------------------------------------------------------------------------------------------------------------
 
 NEVER_CLOSED = """
