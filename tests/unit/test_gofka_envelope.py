@@ -14,7 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superclient.gofka.codecs import UnknownCodecError, codec
-from superclient.gofka.envelope import MAGIC, MAX_RECORDS, Duplicates, Record, decode, encode, is_enveloped, packed
+from superclient.gofka.envelope import (
+    FIXED,
+    MAGIC,
+    MAX_RECORDS,
+    MOST,
+    Duplicates,
+    Record,
+    decode,
+    encode,
+    is_enveloped,
+    packed,
+)
 from superclient.gofka.errors import ConsumeError, ProduceError
 from superclient.gofka.partitioning import by_key, murmur2
 
@@ -74,6 +85,15 @@ def test_the_layout_is_written_down():
         assert sealed([record, one()])[13] == columns_there
     assert [sealed([one(b"a" * 1000)], name)[12] for name in CODECS[1:]] == [1, 2, 3]
     assert [sealed([one(os.urandom(1000))], name)[12] for name in CODECS[1:]] == [0, 0, 0]
+    assert decode(sealed([one(timestamp=1.001), one()]))[0].timestamp == 1.001  # 1000.99… ms, in a float
+
+
+def test_an_envelope_has_so_many_records_at_most():
+    """GOF-37: what claims more is raw, even where all else is right."""
+    for count in (MOST, MOST + 1):
+        rest = struct.pack(">BBQQII", 0, 0, 1, 2, count, FIXED * count) + bytes(FIXED * count)
+        message = MAGIC + struct.pack(">I", zlib.crc32(rest)) + rest
+        assert len(decode(message)) == (count if count == MOST else 1)
 
 
 def test_a_bare_record_is_raw():

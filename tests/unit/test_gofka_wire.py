@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from superclient.errors import SuperclientError
-from superclient.gofka import errors, wire
+from superclient.gofka import errors, frames, wire
 from superclient.gofka.wire import (
     Broker,
     BrokerError,
@@ -483,11 +483,15 @@ def test_the_shortest_items_of_a_list_are_read() -> None:
     assert SyncGroup("g", "m", 1).reply(one + none + none) == Synced((0,), 0)
 
 
-def test_correlation_ids_begin_where_no_size_can_be_and_come_round() -> None:
+def test_correlation_ids_begin_where_no_size_can_be_and_come_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """GOF-35: from 0x40000000, which is over 100 MiB; the last one is followed by the first."""
     ids = wire.correlations()
     assert [next(ids), next(ids)] == [0x4000_0000, 0x4000_0001]
     assert wire.FIRST_CORRELATION > wire.MAX_FRAME
+    assert frames._LAST_CORRELATION == 2**31 - 1
+    monkeypatch.setattr(frames, "_LAST_CORRELATION", 0x4000_0002)
+    ids = wire.correlations()
+    assert [next(ids) - 0x4000_0000 for _ in range(5)] == [0, 1, 2, 0, 1]
 
 
 @pytest.mark.parametrize(
