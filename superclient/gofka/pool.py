@@ -123,7 +123,7 @@ class ConnectionPool:
         self._idle = [each for each in self._idle if each.connection is not connection]
         connection.abort()
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         """Close all that are idle; those in use are closed when they are given back."""
         self._closed = True
         idle = list(self._idle)
@@ -133,10 +133,12 @@ class ConnectionPool:
         for each in idle:
             await each.connection.aclose()
 
+    aclose = close
+
     async def __aenter__(self) -> "ConnectionPool":
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        await self.close()

@@ -215,7 +215,7 @@ def test_a_closed_pool(broker):
         async with lent(pool, broker) as connection:
             waiting = asyncio.ensure_future(use(pool, broker))
             await asyncio.sleep(0)
-            await pool.aclose()
+            await pool.close()
             await connection.request(ListGroups())
         assert not connection.is_open
         with pytest.raises(ConnectionError, match="the pool is closed"):
