@@ -106,6 +106,8 @@ class Wire:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            downstream.close()  # both before anything is awaited, where `_close` may cancel this task
+            writer.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

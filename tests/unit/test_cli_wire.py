@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import socket
 import struct
+import threading
+import time
+import warnings
 
 import pytest
 
-from superclient.cli._wire import Wire, _forms, _with_controller
+from superclient.cli._wire import HOST, Wire, _forms, _with_controller
 
 
 def metadata(version: int, controller: int) -> bytes:
@@ -87,3 +92,22 @@ def test_requests_are_counted():
         assert (tally.agent_requests, tally.agent_bytes) == (1, len(sent[3]))
 
     asyncio.run(play())
+
+
+def test_nothing_stays_open_of_clients_that_go_as_it_closes():
+    """AGT-52: a connection whose client has just gone is still being closed when the proxy is; none is forgotten."""
+    with socket.create_server((HOST, 0)) as broker, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for number in range(10):
+            with Wire([broker.getsockname()]) as wire:
+                address = HOST, int(wire.bootstrap.rpartition(":")[2])
+                clients = [socket.create_connection(address) for _ in range(20)]
+                upstream = [broker.accept()[0] for _ in clients]
+                going = threading.Thread(target=lambda each=clients: [client.close() for client in each])
+                going.start()
+                time.sleep(0.0003 * (number % 5))  # so that it closes at various moments of theirs
+            going.join()
+            for one in upstream:
+                one.close()
+        gc.collect()
+    assert [str(each.message) for each in told] == []
