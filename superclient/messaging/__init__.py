@@ -2,9 +2,10 @@
 
     parsing.py      ParserSpec and Routes: which parser and which type are for a topic; AutoCommit
     listener.py     KafkaListener: one consumer, a stream for each subscriber; stream.py has TypeStream
-    rpc.py          KafkaRPC: a request; replies.py gives it the reply that carries its id; server.py answers
+    rpc.py          KafkaRPC: a request; replies.py gives it the reply that carries its id
+    server.py       KafkaRPCServer: which requests run; answers.py has what becomes of one
     link.py         what both have: a reader and a producer that begin and end together
-    correlation.py  which reply is whose, and where a request wants its replies; no I/O
+    headers.py      what travels between them; correlation.py: which reply is whose; address.py: where it goes; no I/O
     reader.py       a consumer's life, told once for all three: started, read, rebalanced, committed, stopped
     lanes.py        one partition of it: what waits, what is handed out, what may be committed; no I/O
     connection.py   the program's consumers and producers: checked, and a producer that reaches the same cluster

@@ -1,4 +1,4 @@
-"""Which reply is whose, and where a request wants its replies. No I/O.
+"""Which reply is whose: the requester's half of the protocol. No I/O.
 
 A request carries its correlation id in a header, in its key, or in both; a server copies them into its reply. Where the
 id is the caller's own (`correlation_id`, `req_key`), somebody else may use the same one at the same time, so a random
@@ -6,67 +6,19 @@ token travels with it; a server of ours copies that too.
 """
 
 import os
-import re
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-NAMES = ("request_id", "correlation_id", "x-correlation-id")  # headers of replies that hold the id, in any case
-REPLY_TOPIC = "x-reply-topic"
-TOKEN = "x-superclient-request"
-ERROR_CODE = "x-error-code"
-ERROR_MESSAGE = "x-error-message"
-
-Header = tuple[str, bytes | None]
+from superclient.messaging.headers import ERROR_CODE, ERROR_MESSAGE, NAMES, REPLY_TOPIC, TOKEN, Header, lower, text
 
 _WAYS = ("key", "header", "both")
 _OURS = (REPLY_TOPIC, TOKEN, ERROR_CODE, ERROR_MESSAGE)
-_ERROR_LENGTH = 1000  # characters of an error that are sent; the log has all of it
 _REMEMBERED = 100_000  # keys that were used as ids, and for how many seconds
 _SECONDS = 600.0
-_SHORT = 64  # characters of a header's name that is worth remembering
-_LONGEST = 250  # bytes of a topic's name that are looked at: one more than it may have
-_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
-
-
-def _random() -> str:
-    """96 bits; half of a UUID's characters, of which aiokafka hashes every one in Python, here and at the server."""
-    return urlsafe_b64encode(os.urandom(12)).decode()
-
-
-def text(raw: object) -> str:
-    """An id as text: of bytes (which need not be UTF-8), or of what a deserializer has made of them."""
-    if isinstance(raw, str):
-        return raw
-    if isinstance(raw, bytes | bytearray | memoryview):
-        return bytes(raw).decode("utf-8", "backslashreplace")
-    try:
-        return str(raw)
-    except Exception:  # a deserializer's object that cannot be shown is nobody's id
-        return ""
-
-
-def pairs(headers: "Mapping[str, Any] | Iterable[tuple[str, Any]] | None") -> list[Header]:
-    """Headers as they travel, in their order, with duplicates; texts as UTF-8. Raises ValueError for anything else."""
-    if not headers:
-        return []
-    found: list[Header] = []
-    for pair in headers.items() if isinstance(headers, Mapping) else headers:
-        if isinstance(pair, str) or len(pair) != 2:
-            raise ValueError(f"a header is a pair of a name and bytes; this is {pair!r}")
-        name, value = pair
-        value = value.encode() if isinstance(value, str) else value
-        if not isinstance(name, str) or not isinstance(value, bytes | None):
-            raise ValueError(f"a header is a pair of a name and bytes; the value of {name!r} is {type(value).__name__}")
-        found.append((name, value))
-    return found
-
-
-# --- the requester ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False, slots=True)
@@ -195,10 +147,10 @@ class Waiters:
         ids: dict[str, list[str]] = {}
         tokens: list[str] = []
         for name, value in headers:
-            lower = _lower(name)
-            if value and (lower in NAMES or lower in self._customs):
-                ids.setdefault(lower, []).append(text(value))
-            elif value and lower == TOKEN:
+            known = lower(name)
+            if value and (known in NAMES or known in self._customs):
+                ids.setdefault(known, []).append(text(value))
+            elif value and known == TOKEN:
                 tokens.append(text(value))
         if tokens:
             return next((self._by_token[token] for token in tokens if token in self._by_token), Unmatched.FOREIGN)
@@ -238,106 +190,6 @@ class Waiters:
             del self._used[oldest]
 
 
-# --- the server ------------------------------------------------------------------------------------------------------
-
-
-class Address(NamedTuple):
-    """Where the replies of a request go.
-
-    Attributes:
-        topics: their names, each once, in the request's order.
-        refused: what else it names, with the reason: "nowhere: it is no topic's name".
-        headers: the correlation, as it came.
-        raw: the first of it, else the key, else None.
-    """
-
-    topics: list[str]
-    refused: list[str]
-    headers: list[Header]
-    raw: object
-
-    @classmethod
-    def of(
-        cls,
-        headers: Sequence[Header],
-        key: object,
-        names: Collection[str] = (),
-        allowed: frozenset[str] | None = None,
-        own: frozenset[str] = frozenset(),
-    ) -> "Address":
-        """What a request's headers and key say.
-
-        Args:
-            names: lower-case names of headers that are correlation too.
-            allowed: topics that may be answered to; None: any.
-            own: the server's own topics, to which an answer would be a request.
-        """
-        topics: list[str] = []
-        refused: list[str] = []
-        found: list[Header] = []
-        told = b""
-        for pair in headers:
-            name, value = pair
-            lower = _lower(name)
-            if lower in NAMES or lower in names:
-                found.append(pair)
-                told = told or value or b""
-            elif lower == TOKEN:
-                found.append(pair)
-            elif lower == REPLY_TOPIC:
-                topic, reason = _topic((value or b"")[:_LONGEST], allowed, own)
-                if not reason:
-                    if topic not in topics:
-                        topics.append(topic)
-                elif (shown := f"{topic[:100]!r} ({reason})") not in refused:
-                    refused.append(shown)
-        return cls(topics, refused, found, told or key)
-
-    @property
-    def id(self) -> str:
-        """The correlation id as text; "" where there is none."""
-        return "" if self.raw is None else text(self.raw)
-
-
-def _lower(name: str) -> str:
-    return _known(name) if len(name) <= _SHORT else name.lower()
-
-
-@lru_cache(1000)  # the names that come are few, and the same all the time
-def _known(name: str) -> str:
-    return name.lower()
-
-
-@lru_cache(1000)
-def _topic(raw: bytes, allowed: frozenset[str] | None, own: frozenset[str]) -> tuple[str, str]:
-    """A reply topic as text, and what speaks against it, or ""."""
-    topic = text(raw)
-    return topic, _reason(topic, allowed, own)
-
-
-def _reason(topic: str, allowed: Collection[str] | None, own: Collection[str]) -> str:
-    if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
-        return "no topic's name"
-    if topic in own:
-        return "a topic of requests"
-    return "not among reply_topics" if allowed is not None and topic not in allowed else ""
-
-
-# --- errors ----------------------------------------------------------------------------------------------------------
-
-
-def error_headers(code: str, message: str) -> list[Header]:
-    """How a reply says that it is an error."""
-    return [
-        (ERROR_CODE, (code or "ERROR")[:_ERROR_LENGTH].encode("utf-8", "backslashreplace")),
-        (ERROR_MESSAGE, message[:_ERROR_LENGTH].encode("utf-8", "backslashreplace")),
-    ]
-
-
-def error_of(headers: Sequence[Header]) -> tuple[str, str] | None:
-    """Code and message of a reply that says so; None: it is none."""
-    names = (ERROR_CODE, ERROR_MESSAGE)
-    found = {lower: text(value or b"") for name, value in headers if (lower := _lower(name)) in names}
-    if ERROR_CODE not in found:
-        return None
-    return found[ERROR_CODE] or "ERROR", found.get(ERROR_MESSAGE) or "the server answered with an error"
+def _random() -> str:
+    """96 bits; half of a UUID's characters, of which aiokafka hashes every one in Python, here and at the server."""
+    return urlsafe_b64encode(os.urandom(12)).decode()

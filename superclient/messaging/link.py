@@ -35,7 +35,13 @@ class Link:
         start_timeout: float,
         between: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`between`: called at the end when nothing is read any more, and may still produce."""
+        """`between`: called at the end when nothing is read any more, and may still produce.
+
+        Raises ValueError for what cannot be meant, also by the reader.
+        """
+        if not (producer_factory is None or callable(producer_factory)):
+            raise ValueError(f"producer_factory is called for a new producer; it is {producer_factory!r:.100}")
+        reader()  # says now what it would say at the start
         self.reader: Reader | None = None
         self.producer: Any = None
         self.stopped = False

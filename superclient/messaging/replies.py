@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from superclient.errors import RPCError
-from superclient.messaging.correlation import Unmatched, Waiters, error_of
+from superclient.messaging.correlation import Unmatched, Waiters
+from superclient.messaging.headers import error_of
 from superclient.messaging.lanes import Lane
 from superclient.messaging.parsing import Routes, named
 from superclient.messaging.reader import Reader

@@ -9,14 +9,8 @@ from typing import Any, Literal, TypeVar, overload
 
 from superclient.errors import MessagingStoppedError
 from superclient.messaging.connection import ConsumerFactory
-from superclient.messaging.correlation import (
-    REPLY_TOPIC,
-    Header,
-    Waiter,
-    Waiters,
-    outgoing,
-    pairs,
-)
+from superclient.messaging.correlation import Waiter, Waiters, outgoing
+from superclient.messaging.headers import REPLY_TOPIC, Header, pairs
 from superclient.messaging.interrupts import Interrupt
 from superclient.messaging.link import Link, ProducerFactory
 from superclient.messaging.parsing import ParserSpec, Routes

@@ -1,32 +1,22 @@
 """KafkaRPCServer: requests, each handed to a coroutine, and what that returns sent where the request asks for it."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
-from inspect import isawaitable
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-
-from superclient.errors import RPCError, SuperclientError
+from superclient.messaging.address import Address
+from superclient.messaging.answers import Answers, Handler
 from superclient.messaging.connection import ConsumerFactory
-from superclient.messaging.correlation import Address, Header, error_headers
-from superclient.messaging.interrupts import Interrupt
 from superclient.messaging.lanes import Lane
 from superclient.messaging.link import Link, ProducerFactory
 from superclient.messaging.parsing import AutoCommit, checked, seconds
 from superclient.messaging.reader import Reader
-from superclient.messaging.tasks import asked_to_end, begun, through
-from superclient.messaging.told import Told, brief, logger, place
-
-Handler = Callable[[Any], Awaitable[Any]]
+from superclient.messaging.tasks import begun, through
+from superclient.messaging.told import logger
 
 _AUTO_COMMIT: AutoCommit = {"every": 100, "interval_s": 1.0}
-_MISSING_SECONDS = 30.0  # for which a reply topic that was not there is not asked for again
-_MISSING = 1000  # such topics that are remembered
-_NOTHING = (None, b"", "")  # an error has no value; a serializer may insist on one
 
 
 @dataclass(frozen=True)
@@ -49,11 +39,6 @@ class ServerStats:
     one_way: int
     unanswered: int
     cancelled: int
-
-
-class _Reply(NamedTuple):
-    value: Any
-    error: Sequence[Header] = ()
 
 
 class KafkaRPCServer:
@@ -105,20 +90,10 @@ class KafkaRPCServer:
             raise ValueError("handler and parser are called with each request, and one of them cannot be")
         if not isinstance(concurrency, int) or concurrency < 1:
             raise ValueError(f"concurrency is a number of at least 1; it is {concurrency!r}")
-        self._handler = handler
-        self._parser = parser
         self._concurrency = concurrency
-        self._allowed = None if reply_topics is None else _names(reply_topics)
-        self._reply_timeout = seconds("reply_timeout", reply_timeout)
-        self._names = frozenset(name.lower() for name in correlation_headers)
-        self._counts: Counter[str] = Counter()
-        self._told = Told()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[Lane, None] = {}  # lanes with records that had no room, those that wait longest first
-        self._missing: dict[str, float] = {}  # reply topic → until when it is taken for missing
         self._holding = False
-        self._sending: dict[Interrupt, float] = {}  # until when, in that order
-        self._overdue: asyncio.TimerHandle | None = None
         self._patience = handover_timeout
         auto_commit = checked(auto_commit)
 
@@ -133,6 +108,14 @@ class KafkaRPCServer:
             )
 
         self._link = Link(reader, producer_factory, start_timeout, self._abandon)
+        allowed = None if reply_topics is None else _names(reply_topics)
+        names = frozenset(name.lower() for name in correlation_headers)
+
+        def address(record: Any) -> Address:
+            return Address.of(record.headers, record.key, names, allowed, self._topics)
+
+        self._answers = Answers(self._link, handler, parser, address, seconds("reply_timeout", reply_timeout))
+        self._counts = self._answers.counts
 
     # --- started and stopped -----------------------------------------------------------------------------------------
 
@@ -151,8 +134,7 @@ class KafkaRPCServer:
         try:
             await self._link.stop()
         finally:
-            if self._overdue is not None:
-                self._overdue.cancel()
+            self._answers.end()
 
     async def __aenter__(self) -> "KafkaRPCServer":
         await self.start()
@@ -216,132 +198,15 @@ class KafkaRPCServer:
         if self._tasks and not await through(self._idle(), self._patience):
             logger.warning("%d handlers go on after they were cancelled", len(self._tasks))
 
-    # --- one request -------------------------------------------------------------------------------------------------
-
     async def _serve(self, lane: Lane, record: Any) -> None:
         try:
-            address = Address.of(record.headers, record.key, self._names, self._allowed, self._topics)
-            reply = await self._handled(record)
-            for refused in address.refused:
-                self._unanswered(record, refused, "no reply is sent there")
-            if len(address.topics) == 1:
-                await self._answer(record, address, address.topics[0], reply)
-            elif address.topics:
-                await asyncio.gather(*(self._answer(record, address, topic, reply) for topic in address.topics))
-            elif not address.refused:
-                self._counts["one_way"] += 1
+            await self._answers.answer(record)
         except asyncio.CancelledError:
             self._counts["cancelled"] += 1
             raise
-        except Exception:  # ours; the next request is another one
-            logger.exception("the request at %s", place(record))
         if self._link.reader is not None:
             self._link.reader.commits.done(lane, record.offset)
-
-    async def _handled(self, record: Any) -> _Reply:
-        """What the handler makes of a request; what it raises is a reply too."""
-        try:
-            request = record if self._parser is None else self._parser(record)
-        except Exception as error:
-            self._counts["errors"] += 1
-            self._told(record.topic, "the parser failed at %s: %s", place(record), brief(error))
-            return _error("BAD_REQUEST", f"the request could not be read: {type(error).__name__}")
-        try:
-            value = self._handler(request)
-            return _Reply(await value if isawaitable(value) else value)
-        except RPCError as error:
-            self._counts["errors"] += 1
-            return _error(error.code, str(error))
-        except asyncio.CancelledError:
-            if asked_to_end():
-                raise
-            logger.exception("the handler was cancelled by itself at %s", place(record))
-            kind = "CancelledError"
-        except Exception as error:
-            # Its message may hold what no requester should see.
-            logger.exception("the handler failed at %s", place(record))
-            kind = type(error).__name__
-        self._counts["errors"] += 1
-        return _error("INTERNAL", kind)
-
-    async def _answer(self, record: Any, address: Address, topic: str, reply: _Reply) -> None:
-        """Deliver a reply; where that cannot be, say so, and be done with it."""
-        loop = asyncio.get_running_loop()
-        if self._missing.get(topic, 0.0) > loop.time():
-            return self._unanswered(record, topic, "it was not there a moment ago")
-        try:
-            await self._send(record, address, topic, reply)
-        except MessageSizeTooLargeError:
-            if not reply.error:
-                self._counts["errors"] += 1
-                return await self._answer(record, address, topic, _error("REPLY_TOO_LARGE", "the reply is too large"))
-            self._unanswered(record, topic, "the reply is too large, and so is an error")
-        except (KafkaError, SuperclientError, TimeoutError) as error:
-            self._unanswered(record, topic, brief(error))
-        except Exception as error:
-            if not reply.error:
-                self._counts["errors"] += 1
-                logger.exception("the reply to the request at %s cannot be sent", place(record))
-                return await self._answer(record, address, topic, _error("INTERNAL", type(error).__name__))
-            self._unanswered(record, topic, brief(error))
-        return None
-
-    async def _send(self, record: Any, address: Address, topic: str, reply: _Reply) -> None:
-        headers = [*address.headers, *reply.error]
-        for value in _NOTHING if reply.error else (reply.value,):
-            key = address.id.encode() if record.key is None and value is None else record.key
-            try:
-                delivery = await self._handed_over(topic, value, key, headers)
-            except (KafkaError, SuperclientError):
-                raise
-            except Exception:
-                if not reply.error or value == _NOTHING[-1]:
-                    raise
-            else:
-                await delivery
-                self._counts["replies"] += 1
-                return
-
-    async def _handed_over(self, topic: str, value: Any, key: Any, headers: list[Header]) -> Any:
-        """The producer's promise of a delivery. Raises TimeoutError where there was none in time."""
-        loop, sending = asyncio.get_running_loop(), Interrupt()
-        self._sending[sending] = loop.time() + self._reply_timeout
-        if self._overdue is None:
-            self._overdue = loop.call_later(self._reply_timeout, self._sweep)
-        try:
-            with sending:
-                producer = await self._link.alive()
-                return await producer.send(topic, value, key=key, headers=headers)
-        finally:
-            del self._sending[sending]
-        client = self._link.producer.client
-        if client.cluster.partitions_for_topic(topic) is not None:
-            raise TimeoutError(f"no room in the producer within {self._reply_timeout:g} s")
-        client._topics.discard(topic)  # it would ask for it for ever
-        self._missing.pop(topic, None)
-        self._missing[topic] = loop.time() + _MISSING_SECONDS
-        while len(self._missing) > _MISSING:
-            del self._missing[next(iter(self._missing))]
-        raise TimeoutError(f"the topic was not there within {self._reply_timeout:g} s")
-
-    def _sweep(self) -> None:
-        """One timer for all sends: seldom does one wait at all."""
-        loop = asyncio.get_running_loop()
-        self._overdue = None
-        for sending, until in self._sending.items():
-            if until > loop.time():
-                self._overdue = loop.call_at(until, self._sweep)
-                break
-            sending.fire()
-
-    def _unanswered(self, record: Any, topic: str, why: str) -> None:
-        self._counts["unanswered"] += 1
-        self._told(record.topic, "the request at %s is not answered on %s: %s", place(record), topic, why)
 
 
 def _names(topics: str | Collection[str]) -> frozenset[str]:
     return frozenset([topics] if isinstance(topics, str) else topics)
-
-
-def _error(code: str, message: str) -> _Reply:
-    return _Reply(None, error_headers(code, message))

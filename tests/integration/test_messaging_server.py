@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from superclient.errors import TopicMissing
 from superclient.messaging import KafkaRPCServer, MessagingStoppedError, RPCError
-from superclient.messaging import server as module
+from superclient.messaging import answers as module
 from tests.faults import refused_port
 from tests.integration.answering import (
     bare_producer,
@@ -228,10 +228,10 @@ def test_a_reply_topic_that_does_not_exist(
             for number in range(5):
                 await ask(producer, asked, [f"{nowhere}-{number}"])
             await wait_until(lambda: serving.stats().unanswered == 55, "these too")
-            assert len(serving._missing) == 3
+            assert len(serving._answers._missing) == 3
             assert {nowhere, f"{nowhere}-0"}.isdisjoint(serving._link.producer.client._topics), "nor asked for again"
             await asyncio.to_thread(kafka.create_topic, f"{nowhere}-4")
-            serving._missing.clear()
+            serving._answers._missing.clear()
             await ask(producer, asked, [f"{nowhere}-4"])
             await wait_until(lambda: serving.stats().replies == 52, "it is answered")
         assert await committed(kafka, group, asked) == {0: 57}

@@ -10,17 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superclient.messaging import correlation
-from superclient.messaging.correlation import (
-    Address,
-    Unmatched,
-    Waiter,
-    Waiters,
-    error_headers,
-    error_of,
-    outgoing,
-    pairs,
-    text,
-)
+from superclient.messaging.address import Address
+from superclient.messaging.correlation import Unmatched, Waiter, Waiters, outgoing
+from superclient.messaging.headers import error_headers, error_of, pairs, text
 
 HERE = [("x-reply-topic", b"replies")]
 
