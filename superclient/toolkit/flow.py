@@ -1,8 +1,7 @@
 """The pump of a relay: one thread that fetches all the time and shares the records out among the lanes.
 
 It never waits for a lane, so that the group hears of us, rebalances are served and a signal is noticed while a broker
-is away. A lane that has enough is waited for, for a moment; then its partitions are paused: pausing makes librdkafka
-throw away what it has fetched ahead, which is dear. When partitions go, what was read of them goes too, and the brokers
+is away; room.py keeps a lane from having too much. When partitions go, what was read of them goes too, and the brokers
 say where the next owner begins; only after producers had to be replaced are partitions that stayed ours read again.
 """
 
@@ -10,8 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
-
-from confluent_kafka import KafkaException, TopicPartition
 
 from superclient.errors import KafkaConsumerRetriableError, ToolkitError
 from superclient.toolkit import metrics
@@ -21,16 +18,15 @@ from superclient.toolkit.ends import at_end, start_offsets, topic_partitions
 from superclient.toolkit.forwarding import Target
 from superclient.toolkit.lanes import Claim, Lane, Ways
 from superclient.toolkit.results import RelayResult
+from superclient.toolkit.room import Room
 
 SLICE = 0.1  # seconds of one look at the group; how long a signal may go unnoticed
-_PATIENCE = 1.0  # seconds to wait for a lane that is full before its partitions are paused
 _LOOK = 0.25  # seconds between two looks at the ends of the partitions
 _REVOKE_TIMEOUT = 30.0  # seconds that others of the group wait for a commit that is on its way
 _LAST_WORDS = 5.0  # seconds for the lanes to end after one of them failed
 _READ_ON_TIMEOUT = 10.0  # seconds to learn what is committed; then the group is joined anew, which asks again
 _LAST_RECORDS = 100  # of a lane's buffer that are still relayed once the relay is stopped
 _CHUNK_BYTES = 8_000_000  # records fetched at once, by the size of those before
-_LANE_BYTES = 32_000_000
 
 
 class Flow:
@@ -53,7 +49,7 @@ class Flow:
     ) -> None:
         self._consumer, self._source, self._stopped, self._tell = consumer, source, stopped, tell
         self._changed = threading.Condition()
-        self._most = max(1000, 4 * batch_size)  # records in a lane
+        self._room = Room(consumer, source, max(1000, 4 * batch_size), self._changed)
         self._ways = Ways(
             target=target,
             group_metadata=lambda: self._metadata,
@@ -71,7 +67,6 @@ class Flow:
         self._waiting = False  # for the producers, before anything is read
         self._settled = False  # whether the group has said what is ours
         self._average = 1000.0  # bytes of a record
-        self._full_since: float | None = None
         self._looked = 0.0
         self._failure: BaseException | None = None
         self.result = result
@@ -187,9 +182,9 @@ class Flow:
 
     def _step(self) -> bool:
         """Fetch once; whether there was anything."""
-        if not self._has_room():
+        if not self._room.is_there(self._lanes):
             return True
-        records = self._fetch(max(1, min(self._most // 2, int(_CHUNK_BYTES / self._average))))
+        records = self._fetch(max(1, min(self._room.most // 2, int(_CHUNK_BYTES / self._average))))
         # Here and nowhere else: asked in a second thread, the library has it wait for a gap between two fetches.
         self._metadata = self._consumer.client.consumer_group_metadata()
         if records:
@@ -201,7 +196,7 @@ class Flow:
                     if claim is not None and claim.expects(message):
                         claim.lane.put(claim, message)
                 self._changed.notify_all()
-        self._hold()
+        self._room.hold(self._lanes, self._claims.values())
         return bool(records)
 
     def _fetch(self, most: int) -> list[Any]:
@@ -211,47 +206,6 @@ class Flow:
             if error.code == "UNKNOWN_TOPIC_OR_PART":
                 topic_partitions(self._consumer.client, self._source)
             return []
-
-    def _full(self, lane: Lane) -> bool:
-        return len(lane.buffer) >= self._most or lane.bytes >= _LANE_BYTES
-
-    def _has_room(self) -> bool:
-        """Whether to fetch now. Where nobody could take a record that comes, wait for a moment instead."""
-        with self._changed:
-            working = [lane for lane in self._lanes if lane.claims]
-            if not working or not all(map(self._full, working)):
-                self._full_since = None
-                return True
-            now = time.monotonic()
-            self._full_since = self._full_since or now
-            if now - self._full_since < _PATIENCE:
-                self._changed.wait_for(lambda: any(self._has_half(lane) for lane in working), SLICE)
-                return False
-            return True
-
-    def _has_half(self, lane: Lane) -> bool:
-        return len(lane.buffer) <= self._most // 2 and lane.bytes <= _LANE_BYTES // 2
-
-    def _hold(self) -> None:
-        """Pause the partitions of lanes that are full while others are not, or for too long; resume those that wait."""
-        with self._changed:
-            hungry = any(lane.claims and not lane.paused and not self._full(lane) for lane in self._lanes)
-            late = self._full_since is not None and time.monotonic() - self._full_since >= _PATIENCE
-            for lane in self._lanes:
-                lane.paused = not self._has_half(lane) if lane.paused else self._full(lane) and (hungry or late)
-            wrong = [claim for claim in self._claims.values() if claim.paused != claim.lane.paused]
-            for claim in wrong:
-                claim.paused = claim.lane.paused
-        self._pause([claim for claim in wrong if claim.paused], self._consumer.client.pause)
-        self._pause([claim for claim in wrong if not claim.paused], self._consumer.client.resume)
-
-    def _pause(self, claims: Sequence[Claim], step: Callable[[list[TopicPartition]], None]) -> None:
-        if claims:
-            try:
-                step([TopicPartition(self._source, claim.partition) for claim in claims])
-            except KafkaException:
-                for claim in claims:
-                    claim.paused = None  # it is on its way out, or the next round tries again
 
     def _finished(self) -> bool:
         """Whether everything is committed, and nothing more is in the source now."""
@@ -307,7 +261,7 @@ class Flow:
             claims = [claim for claim in self._claims.values() if not claim.paused]
             for claim in claims:
                 claim.paused = True
-        self._pause(claims, self._consumer.client.pause)
+        self._room.pause(claims)
         try:
             self._consumer.fetch(1, 0.0)
             self._metadata = self._consumer.client.consumer_group_metadata()
