@@ -10,7 +10,7 @@
     admin.py        KafkaAdmin: topics and the cluster, as the plain values of describing.py
     relay.py        ExactlyOnceRelay: from one topic to another, once
     serving.py      the one thread of a client by which the asyncio face waits
-    codes.py        which error means what
+    codes.py        which error means what; texts.py which texts the library would crash over
     events.py       JSON log events; metrics.py counts
 
 A class has a sync and an async face (`produce`, `aproduce`) over one core. The command line over all of it is

@@ -10,8 +10,10 @@ from typing import Any, ClassVar, TypeVar, get_args
 
 from superclient import redact
 from superclient.toolkit import files
+from superclient.toolkit.texts import held
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+_HOUR = 3_600_000  # ms: more librdkafka does not take
 
 Config = TypeVar("Config", bound="_Config")
 
@@ -31,7 +33,7 @@ class _Config:
         fields_by_name = {librdkafka: name for name, librdkafka in self.NAMES.items()}
         others: dict[str, Any] = {}
         for name, value in self.additional_config.items():
-            dotted = files.dotted(name)
+            dotted = files.dotted(held("a name in additional_config", name))
             if dotted in fields_by_name:
                 _set(self, fields_by_name[dotted], _meant(type(self), fields_by_name[dotted], value))
             else:
@@ -41,6 +43,9 @@ class _Config:
         for one in fields(self):
             if one.type is bool and not isinstance(getattr(self, one.name), bool):
                 raise ValueError(f"{one.name} is {getattr(self, one.name)!r}: it takes True or False")
+        for name, value in [(name, getattr(self, name)) for name in self.NAMES] + list(others.items()):
+            if isinstance(value, str):
+                held(name, value)
 
     @classmethod
     def from_mapping(cls: type[Config], settings: Mapping[str, Any], **overrides: Any) -> Config:
@@ -221,7 +226,7 @@ class ConsumerConfig(_Config):
 
 @dataclass(frozen=True)
 class AdminConfig(_Config):
-    """How a KafkaAdmin is made; `request_timeout_ms` bounds every call.
+    """How a KafkaAdmin is made; `request_timeout_ms` bounds every call, and is an hour at most.
 
     Raises:
         ValueError: a value that cannot be meant; the message names the field.
@@ -235,6 +240,8 @@ class AdminConfig(_Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least(self, "request_timeout_ms", 1)
+        if self.request_timeout_ms > _HOUR:
+            raise ValueError(f"request_timeout_ms is {self.request_timeout_ms!r}: it takes {_HOUR} at most")
 
 
 def topic_list(topics: Iterable[str]) -> list[str]:
@@ -242,7 +249,7 @@ def topic_list(topics: Iterable[str]) -> list[str]:
 
     Raises:
         TypeError: one text instead of a list, or something in it that is no text.
-        ValueError: it is empty.
+        ValueError: it is empty, or has a name that the library cannot hold.
     """
     if isinstance(topics, (str, bytes)) or not isinstance(topics, (list, tuple)):
         raise TypeError(f"topics is {topics!r}: it takes a list of names, also for one")
@@ -251,6 +258,7 @@ def topic_list(topics: Iterable[str]) -> list[str]:
     for topic in topics:
         if not isinstance(topic, str) or not topic:
             raise TypeError(f"topics has {topic!r}: it takes names")
+        held(f"topic {topic!r}", topic)
     return list(topics)
 
 

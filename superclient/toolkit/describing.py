@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, admin
 
 from superclient.errors import KafkaAdminError
 from superclient.toolkit import codes
+from superclient.toolkit.texts import held
 
 _library: Any = admin  # its types name less than it has
 _FIELDS = ("topic", "num_partitions", "replication_factor", "config")
@@ -127,23 +128,27 @@ def _new_topic(wanted: Mapping[str, Any]) -> Any:
     name = wanted.get("topic")
     if not isinstance(name, str) or not name:
         raise ValueError(f"topic is {name!r}: it takes a name")
+    held(f"topic {name!r}", name)
     config = wanted.get("config") or {}
     if not isinstance(config, Mapping):
         raise ValueError(f"config of {name} is {config!r}: it takes a dict")
     return _library.NewTopic(
         name,
-        num_partitions=_count(wanted, "num_partitions"),
-        replication_factor=_count(wanted, "replication_factor"),
-        config={str(key): _text(value) for key, value in config.items()},
+        num_partitions=_count(wanted, "num_partitions", 100_000),
+        replication_factor=_count(wanted, "replication_factor", 10_000),
+        config={
+            held(f"a name in config of {name}", str(key)): held(f"{key} of {name}", _text(value))
+            for key, value in config.items()
+        },
     )
 
 
-def _count(wanted: Mapping[str, Any], field: str) -> int:
+def _count(wanted: Mapping[str, Any], field: str, most: int) -> int:
     value = wanted.get(field)
     if value is None:
         return -1  # the brokers' default
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{field} of {wanted['topic']} is {value!r}: it takes a number from 1")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ValueError(f"{field} of {wanted['topic']} is {value!r}: it takes a number from 1 to {most:,}")
     return value
 
 

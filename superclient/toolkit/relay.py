@@ -31,6 +31,7 @@ from superclient.toolkit.ends import topic_partitions
 from superclient.toolkit.flow import SLICE, Flow
 from superclient.toolkit.forwarding import DROP, KEEP, RelayRecord, Target, Transform
 from superclient.toolkit.producer import KafkaProducer
+from superclient.toolkit.records import topic_name
 from superclient.toolkit.results import RelayResult
 
 __all__ = ["DROP", "KEEP", "ExactlyOnceRelay", "RelayRecord"]
@@ -104,12 +105,15 @@ class ExactlyOnceRelay:
         A broker that is away is waited for. Ctrl-C and other exceptions end it with what is not committed aborted.
 
         Raises:
-            ValueError: source and target are the same topic; a number that cannot be meant.
+            ValueError: source and target are the same topic; a number or a topic that cannot be meant.
             KafkaProducerFencedError: another relay uses the transactional id.
             RelayError: a record that cannot be relayed, a topic that is not there, no rights.
             KafkaConsumerError: or the class that fits.
         """
         lanes = _at_least_one("max_in_flight", max_in_flight)
+        for topic in (source, target, self.dead_letter):
+            if topic is not None:
+                topic_name(topic)
         if source in (target, self.dead_letter):
             raise ValueError(f"{source} is both source and target: it would be relayed for ever")
         if timeout < 0 or grace_period < 0:
