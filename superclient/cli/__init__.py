@@ -6,15 +6,21 @@ which returns the exit status; they work on the base install. The rest (`GROUPS`
 more, so that `superclient --help` works without click and waits for nothing. The agent stays out of our own commands.
 """
 
+from __future__ import annotations
+
+import errno
 import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import superclient
 from superclient import _boot
+
+if TYPE_CHECKING:
+    import argparse
 
 
 class Command(NamedTuple):
@@ -72,6 +78,7 @@ GLOBALS = (
 )
 
 _SECTIONS = (("The agent", COMMANDS), ("Kafka, with the extra `cli`", GROUPS))
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}  # what writing meets alone
 COMPLETE = "_SUPERCLIENT_COMPLETE"  # the variable by which click's completion scripts ask
 
 
@@ -81,9 +88,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # help may have letters that an old locale has not
     try:
-        return _main(list(sys.argv[1:] if arguments is None else arguments))
+        return _written(lambda: _main(list(sys.argv[1:] if arguments is None else arguments)))
     except KeyboardInterrupt:  # wherever it is, also in the middle of an import
         return 130
+
+
+def _written(step: Callable[[], int]) -> int:
+    """The exit status of a step, and of what it printed: else the interpreter would tell of that, at its very end."""
+    try:
+        try:
+            return step()
+        finally:  # also where argparse has printed its help, and leaves
+            if sys.stdout is not None and not sys.stdout.closed:
+                sys.stdout.flush()
+    except BrokenPipeError:  # the reader has had enough
+        give_up_stdout()
+        return 0
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        give_up_stdout()
+        return _fail(error.strerror or str(error))
 
 
 def _main(words: Sequence[str]) -> int:
@@ -93,10 +118,10 @@ def _main(words: Sequence[str]) -> int:
     if first in COMMANDS:
         return dispatch(first, words[1:])
     if first in ("", "-h", "--help"):
-        _show(help_text())
+        print(help_text(), end="")
         return 0 if first else 2
     if first == "--version":
-        _show(f"superclient {superclient.__version__}\n")
+        print(f"superclient {superclient.__version__}")
         return 0
     if first.startswith("-"):
         return _click(words)
@@ -153,8 +178,6 @@ def _click(words: Sequence[str]) -> int:
 
 def dispatch(name: str, words: Sequence[str]) -> int:
     """Run a command of the agent's side; returns its exit status."""
-    import argparse
-
     command = COMMANDS[name]
     try:
         module = importlib.import_module(command.module)
@@ -165,10 +188,22 @@ def dispatch(name: str, words: Sequence[str]) -> int:
             raise
         return _fail(needs(name, command.extra))
     description = f"{command.help[0].upper()}{command.help[1:]}."
-    parser = argparse.ArgumentParser(prog=f"superclient {name}", description=description)
+    parser = _parser(f"superclient {name}", description)
     module.add_arguments(parser)
     status: int = module.run(parser.parse_args(words))
     return status
+
+
+def _parser(program: str, description: str) -> argparse.ArgumentParser:
+    import argparse
+
+    class Parser(argparse.ArgumentParser):
+        """One whose errors are a line, as everywhere else here."""
+
+        def error(self, message: str) -> NoReturn:
+            self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    return Parser(prog=program, description=description)
 
 
 def give_up_stdout() -> None:
@@ -177,13 +212,6 @@ def give_up_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (AttributeError, OSError, ValueError):  # it is closed, or no real file
         pass
-
-
-def _show(text: str) -> None:
-    try:
-        print(text, end="", flush=True)
-    except BrokenPipeError:
-        give_up_stdout()
 
 
 def _fail(message: str, status: int = 1) -> int:

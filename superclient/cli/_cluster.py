@@ -78,7 +78,7 @@ def _server(server: str, settings: Mapping[str, str], timeout: float) -> Finding
     except ssl.SSLCertVerificationError as error:
         text = f"its certificate is not trusted: {error.verify_message.rstrip('.')}"
         return Finding(server, Level.PROBLEM, text, "--ssl-ca FILE names the authority that signed it")
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         return Finding(server, Level.PROBLEM, _unreached(error, host, timeout))
 
 
@@ -88,7 +88,7 @@ def _address(server: str) -> tuple[str, int]:
 
 
 def _unreached(error: Exception, host: str, timeout: float) -> str:
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # the latter: no name can be so
         return f"the name {host} does not resolve"
     if isinstance(error, ssl.SSLError):
         speaks = "it does not speak TLS" if "WRONG_VERSION" in str(error.reason) else str(error.reason or error)

@@ -71,7 +71,18 @@ def canonical(args: argparse.Namespace, environ: Mapping[str, str] = os.environ)
         raise UsageError(f"a SASL option does not go with --security-protocol {protocol}")
     if protocol.endswith("SSL"):
         found.update(_ssl(args, environ))
+    for name, value in found.items():
+        if not _is_text(value or ""):
+            raise UsageError(f"{name} has something in it that is no UTF-8")
     return found
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes of the command line; a library in C would crash
+        return False
+    return True
 
 
 def _protocol(args: argparse.Namespace) -> str:

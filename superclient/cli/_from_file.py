@@ -13,7 +13,7 @@ import click
 from superclient.cli import _json_array
 from superclient.cli._json_array import Element
 from superclient.cli._pieces import BadInput, Readable
-from superclient.cli._sending import Outgoing, Sending, answer, configured, producing
+from superclient.cli._sending import Outgoing, Sending, answer, configured, producing, transactional
 from superclient.cli._session import Session
 from superclient.cli._stdin import Stdin
 
@@ -120,6 +120,7 @@ def run(
     fields = Fields(key_field, partition_field, headers_field)
     if len({name for name in fields if name is not None}) < sum(name is not None for name in fields):
         raise click.UsageError("--key-field, --partition-field and --headers-field: one field cannot be two of them")
+    transactional_id = transactional(session, transactional_id)
     config = configured(session, timeout, transactional_id)
     with session.stopping() as stop, contextlib.ExitStack() as stack:
         stream: BinaryIO | Stdin = Stdin(stop) if file == "-" else stack.enter_context(open(file, "rb"))

@@ -56,8 +56,8 @@ def parsed(text: str) -> Start:
     word = text.strip()
     if word.lower() in _WORDS:
         return Start(_WORDS[word.lower()])
-    if word.startswith("@"):
-        return Start("time", _time(word[1:]))
+    if word.startswith(("@", "s@")):
+        return Start("time", _time(word.partition("@")[2]))
     if re.fullmatch(r"-?[0-9]+", word, flags=re.ASCII) and abs(int(word)) <= _LARGEST:
         number = int(word)
         if not word.startswith("-"):
@@ -68,7 +68,9 @@ def parsed(text: str) -> Start:
 
 def meant(text: str) -> bool:
     """Whether somebody who wrote this meant an offset: one, or one that is misspelt; else it may be a file."""
-    return bool(re.match(r"[@+-]|[0-9]+$", text) or get_close_matches(text.lower(), _WORDS, 1, 0.75))
+    # Also what kcat and rpk have beyond that, the ends of ranges: refused, and no surprising name of a file.
+    word = text.lower().partition(":")[0]
+    return bool(re.match(r"[@+:-]|[se]@|[0-9]+(:|$)", text) or get_close_matches(word, _WORDS, 1, 0.75))
 
 
 def _time(text: str) -> int:

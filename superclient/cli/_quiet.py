@@ -11,11 +11,11 @@ from superclient.cli._session import Session
 
 @contextlib.contextmanager
 def quiet(session: Session) -> Iterator[None]:
-    """No warnings of the toolkit's in here, but for -v."""
+    """No warnings or errors in the toolkit's log in here, but for -v."""
     toolkit = logging.getLogger("superclient.toolkit")
     before = toolkit.level
     if not session.verbose:
-        toolkit.setLevel(logging.ERROR)
+        toolkit.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

@@ -28,6 +28,13 @@ class _Header(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # gene
         name, sign, text = str(value).partition("=")
         if not name:
             self.fail(f"{value!r} has no name: it takes NAME=VALUE", param, ctx)
+        try:
+            name.encode()
+        except UnicodeEncodeError:  # bytes: of a locale with few letters, or no text at all
+            try:
+                name = os.fsencode(name).decode()
+            except UnicodeDecodeError:
+                self.fail(f"the name {name!r} is no text in UTF-8", param, ctx)
         return name, os.fsencode(text) if sign else None
 
 

@@ -17,7 +17,7 @@ import click
 from confluent_kafka import KafkaError, KafkaException
 
 from superclient.cli._quiet import quiet
-from superclient.cli._session import Session, Stop
+from superclient.cli._session import INTERRUPTED, Session, Stop
 from superclient.errors import KafkaProducerError, KafkaProducerFatalError, KafkaProducerRetriableError, ToolkitError
 from superclient.toolkit import KafkaProducer, codes, metrics
 from superclient.toolkit.records import topic_name
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from superclient.toolkit.config import ProducerConfig
 
 ANSWER = 10.0  # seconds for the cluster to answer at all
-INTERRUPTED = 130
 _SLICE = 0.25  # seconds between two looks at what the connections say
 _CREATION = 3.0  # seconds in which a broker that creates topics by itself has created one
 _TELL = 100  # records between two steps of the progress bar
@@ -53,11 +52,13 @@ def producing(
 
     Raises:
         ToolkitError: nobody answers within `timeout` seconds, we are refused, or there is no such topic.
+        click.UsageError: the output cannot be written; nothing is sent whose answer nobody would see.
     """
     topic_name(topic)
+    session.output.prepare()
     with quiet(session), KafkaProducer(config) as producer:
         try:
-            partitions = _partitions(session, producer.client, topic, timeout or ANSWER, stop or Stop())
+            partitions = partitions_of(session, producer.client, topic, timeout or ANSWER, stop or Stop())
             yield Sending(session, producer, topic, partitions)
         except KeyboardInterrupt:
             with contextlib.suppress(ToolkitError):
@@ -177,9 +178,14 @@ class Sending:
         return f"{self.delivered:,} of {self.sent:,} records were {done}"
 
 
+def transactional(session: Session, given: str | None) -> str | None:
+    """The transactional id of the option, else of -X; never one that the file has for others."""
+    return session.settings.get("transactional.id") if given is None else given
+
+
 def configured(session: Session, timeout: float | None, transactional_id: str | None = None) -> ProducerConfig:
     """The producer's configuration; a record is given up after `timeout` seconds unless -X or the file say when."""
-    config = session.producer_config(transactional_id=transactional_id)  # never one that the file has for others
+    config = session.producer_config(transactional_id=transactional_id)
     if timeout is not None and not {"message.timeout.ms", "delivery.timeout.ms"} & config.additional_config.keys():
         more = {"message.timeout.ms": int(timeout * 1000)}
         return replace(config, additional_config={**config.additional_config, **more})
@@ -198,10 +204,17 @@ def _place(where: object) -> str:
     return "" if where is None else f"{where}: " if isinstance(where, str) else f"line {where}: "
 
 
-def _partitions(session: Session, client: Any, topic: str, timeout: float, stop: Stop) -> int:
-    """How many partitions the topic has."""
+def partitions_of(
+    session: Session, client: Any, topic: str, timeout: float, stop: Stop, creation: float = _CREATION
+) -> int:
+    """How many partitions the topic has; it may take `creation` seconds to come into being.
+
+    Raises:
+        ToolkitError: nobody answers within `timeout` seconds, we are refused, or there is no such topic.
+        KeyboardInterrupt: a stop was asked for.
+    """
     now = time.monotonic()
-    until, created_until = now + timeout, now + min(timeout, _CREATION)
+    until, created_until = now + timeout, now + min(timeout, creation)
     while True:
         if stop.requested:
             raise KeyboardInterrupt

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ROLES = ("producer", "consumer", "admin")
 DEFAULT_GROUP = "cli-consumer"
+INTERRUPTED = 130  # the exit status after Ctrl-C
 _DEFAULTS: dict[str, dict[str, object]] = {
     "consumer": {"group.id": DEFAULT_GROUP},
     "admin": {"request.timeout.ms": 10_000},  # a person waits
@@ -64,10 +65,13 @@ class Session:
         """The command as it was written, for messages."""
         self.begun = False
         """Whether a command was found and runs: what is refused from now on is no mistake of spelling."""
+        self.interrupted = False
+        """Whether KeyboardInterrupt was raised; in a callback of librdkafka's it is lost, and leaves a SystemError."""
         self.trouble: tuple[str, str] | None = None
         """The last error of a connection: the library's name of it, and the reason in words."""
         self._servers = ""
         self._handlers: list[tuple[logging.Logger, logging.Handler, int]] = []
+        self._notes_interrupts = False
 
     def remember(self, name: str, value: Any) -> None:
         """A global option by the name of its parameter ("output_file"); the last one wins."""
@@ -201,7 +205,7 @@ class Session:
 
         def ask(number: int, frame: object) -> None:
             if stop.requested:
-                raise KeyboardInterrupt
+                self._interrupt()
             stop.requested, stop.at = True, time.monotonic()
             if on_signal is not None:
                 on_signal()
@@ -214,6 +218,10 @@ class Session:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _interrupt(self, number: int = 0, frame: object = None) -> NoReturn:
+        self.interrupted = True
+        raise KeyboardInterrupt
 
     def _noted(self, error: Any) -> None:
         """librdkafka's error callback."""
@@ -229,7 +237,7 @@ class Session:
             return f"no broker at {self._servers} ({reason})" if reason else f"{error} (brokers: {self._servers})"
         if isinstance(error, OSError) and error.strerror:
             return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        return str(error) or type(error).__name__
+        return _said(error) or type(error).__name__
 
     # --- logging
 
@@ -238,6 +246,10 @@ class Session:
         if self.begun:
             return
         self.path, self.begun = path, True
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
+            self._notes_interrupts = True
         handler = _Stderr(self)
         for name in ("superclient", LIBRARY_LOGGER):
             logger = logging.getLogger(name)
@@ -256,6 +268,9 @@ class Session:
             logger.removeHandler(handler)
             logger.setLevel(level)
         self._handlers.clear()
+        if self._notes_interrupts:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._notes_interrupts = False
         if "output" in self.__dict__:
             self.output.close()
 
@@ -281,6 +296,14 @@ class _Stderr(logging.Handler):
             text = f"{self._session.path}: warning: {text}"
         with contextlib.suppress(OSError, ValueError):  # stderr is closed
             click.echo(text, err=True)
+
+
+def _said(error: BaseException) -> str:
+    """An exception's text; of the library's own without its struct around it."""
+    found: Any = error.args[0] if error.args else None
+    if type(found).__module__.endswith("cimpl") and hasattr(found, "str"):
+        return f"{found.str()} ({found.name()})"
+    return str(error)
 
 
 def _reason(text: str) -> str:

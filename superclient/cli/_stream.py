@@ -36,7 +36,7 @@ def run(
         KafkaConsumerError: or the class that fits, where waiting for the brokers would not help.
     """
     count = 0
-    with _Patience(grace) as patience, session.stopping(patience.shorten) as stop:
+    with Patience(grace) as patience, session.stopping(patience.shorten) as stop:
         heard = _Heard(session, stop)
         while not stop.requested and (limit is None or count < limit):
             messages = reading.fetch(BATCH if limit is None else min(BATCH, limit - count), wait)
@@ -47,7 +47,7 @@ def run(
                 try:
                     with patience.writing():
                         write(messages)
-                except _OutOfPatience:
+                except OutOfPatience:
                     session.output.abandon()
                     break
                 reading.written(messages)
@@ -79,18 +79,18 @@ class _Heard:
         return self._said
 
 
-class _OutOfPatience(Exception):
+class OutOfPatience(Exception):
     """The grace period ended in the middle of a write."""
 
 
-class _Patience:
+class Patience:
     """Interrupts a write that takes longer than the grace period after a signal; not on Windows, which cannot."""
 
     def __init__(self, grace: float) -> None:
         self._grace, self._asked, self._is_writing = grace, None, False  # type: float, float | None, bool
         self._before: Any = None
 
-    def __enter__(self) -> _Patience:
+    def __enter__(self) -> Patience:
         """Take SIGALRM."""
         if _can_interrupt():
             self._before = signal.signal(signal.SIGALRM, self._over)
@@ -112,7 +112,7 @@ class _Patience:
         """What may be interrupted.
 
         Raises:
-            _OutOfPatience: it was.
+            OutOfPatience: it was.
         """
         self._is_writing = True
         try:
@@ -128,7 +128,7 @@ class _Patience:
 
     def _over(self, number: int, frame: object) -> None:
         if self._is_writing:
-            raise _OutOfPatience
+            raise OutOfPatience
 
 
 def _can_interrupt() -> bool:

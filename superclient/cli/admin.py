@@ -39,6 +39,7 @@ _names = click.argument("topics", metavar="TOPIC...", nargs=-1, required=True)
 @contextlib.contextmanager
 def _client(session: Session, timeout: float | None) -> Iterator[KafkaAdmin]:
     config = session.admin_config(**({} if timeout is None else {"request_timeout_ms": max(1, round(timeout * 1000))}))
+    session.output.prepare()  # nothing is done whose answer nobody would see
     from superclient.toolkit.admin import KafkaAdmin
 
     with KafkaAdmin(config) as admin:

@@ -10,7 +10,7 @@ import click
 
 from superclient.cli import _offsets_option
 from superclient.cli._offsets_option import Start
-from superclient.cli._session import Session, pass_session
+from superclient.cli._session import INTERRUPTED, Session, pass_session
 from superclient.cli.app import Group
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ _OUTPUT_HELP = (
 )
 @_reading_options(10.0, "how long to wait for them", "cli-consumer")
 @pass_session
-def poll(session: Session, /, topic: str, count: int, timeout: float, template: str | None, **where: Any) -> None:
+def poll(session: Session, /, topic: str, count: int, timeout: float, template: str | None, **where: Any) -> int:
     """Read one record, or a few."""
-    _some(session, topic, count, timeout, template, where)
+    return _some(session, topic, count, timeout, template, where)
 
 
 @group.command(
@@ -130,9 +130,9 @@ def poll(session: Session, /, topic: str, count: int, timeout: float, template: 
 )
 @_reading_options(10.0, "how long to wait for them", "cli-consumer")
 @pass_session
-def batch(session: Session, /, topic: str, count: int, timeout: float, template: str | None, **where: Any) -> None:
+def batch(session: Session, /, topic: str, count: int, timeout: float, template: str | None, **where: Any) -> int:
     """Read so many records."""
-    _some(session, topic, count, timeout, template, where)
+    return _some(session, topic, count, timeout, template, where)
 
 
 @group.command(
@@ -172,19 +172,28 @@ def stream(
         _stream.run(session, reading, write, limit, grace_period, min(timeout, _WAIT), where["exit_at_end"])
 
 
-def _some(
-    session: Session, topic: str, count: int, timeout: float, template: str | None, where: dict[str, Any]
-) -> None:
+def _some(session: Session, topic: str, count: int, timeout: float, template: str | None, where: dict[str, Any]) -> int:
+    """Read so many, or what comes in time; on the first signal what was shown is committed, and the group left."""
     from superclient.cli._reading import BATCH
+    from superclient.cli._stream import OutOfPatience, Patience
     from superclient.cli._writing import batch_writer
 
     write = batch_writer(session, template)
-    with _reading(session, topic, "cli-consumer", where) as reading:
+    with (
+        Patience(0) as patience,
+        session.stopping(patience.shorten) as stop,
+        _reading(session, topic, "cli-consumer", where) as reading,
+    ):
         left, deadline = count, time.monotonic() + timeout
-        while left:
+        while left and not stop.requested:
             wait = min(_WAIT, deadline - time.monotonic())
             if messages := reading.fetch(min(left, BATCH), wait):
-                write(messages)
+                try:
+                    with patience.writing():
+                        write(messages)
+                except OutOfPatience:
+                    session.output.abandon()
+                    break
                 reading.written(messages)
                 left -= len(messages)
             elif where["exit_at_end"] and reading.at_end():
@@ -194,6 +203,7 @@ def _some(
                 click.echo(f"{session.path}: {count - left:,} of {count:,} records: {why}", err=True)
                 break
         reading.commit()
+        return INTERRUPTED if stop.requested and left else 0
 
 
 def _reading(session: Session, topic: str, default_group: str, where: dict[str, Any]) -> Reading:

@@ -24,6 +24,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from superclient.cli import _libraries
+from superclient.cli._screen import Screen
 from superclient.cli._stage import Stage
 from superclient.cli._trial import Cost, TrialFailed, measure
 from superclient.cli._wire import Wire
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_document(args, found, missing), indent=2))
     else:
-        _show(Console(), args, found, missing)
+        _show(Screen(), args, found, missing)
     return 0
 
 

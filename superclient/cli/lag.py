@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from superclient.cli import _cluster, _connect, _queues
+from superclient.cli._screen import Screen
 from superclient.errors import ClusterError, NotAuthorized
 from superclient.kafka import face
 from superclient.kafka.connection import Connection, OffsetsReader
@@ -75,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _name(text: str) -> str:
     if not text.strip():
         raise ValueError(text)
+    text.encode()  # raises, where the library would crash
     return text
 
 
@@ -91,7 +93,7 @@ _name.__name__, _records.__name__ = "name", "number of records"  # argparse says
 def run(args: argparse.Namespace) -> int:
     """Look, and show what was seen: live on a terminal, else once."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as by Ctrl-C: the terminal gets its cursor back
-    console = Console()
+    console = Screen()
     live = console.is_terminal and not args.once and not args.json
     try:
         settings = _connect.canonical(args)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from superclient.cli._record_options import TIMEOUT
-from superclient.cli._session import Session, Stop, pass_session
+from superclient.cli._session import INTERRUPTED, Session, Stop, pass_session
 from superclient.cli.app import Group
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_data(
     each time. Tells the records and megabytes a second that the brokers have acknowledged. Ctrl-C ends it early.
     """
     from superclient.cli._events import events
-    from superclient.cli._sending import INTERRUPTED, configured, producing
+    from superclient.cli._sending import configured, producing
 
     config = configured(session, timeout)
     with session.stopping() as stop, producing(session, topic, config, timeout, stop) as sending:

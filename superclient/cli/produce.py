@@ -111,22 +111,25 @@ def transaction(
     Ctrl-C lets the current transaction finish. A transaction that takes longer than transaction.timeout.ms (60 s, see
     -X) is aborted by the brokers.
     """
-    from superclient.cli._sending import answer, configured, producing
+    from superclient.cli._sending import answer, configured, producing, transactional
 
     made = Made(**options)
     record = made.given()
-    config = configured(session, None, transactional_id or own_id())
+    transactional_id = transactional(session, transactional_id)
+    config = configured(session, None, own_id() if transactional_id is None else transactional_id)
     with session.stopping() as stop, producing(session, topic, config, timeout, stop) as sending:
         stdin = None if record is not None else _stdin(session, stop)
         with session.progress(None if record is None else count or 1, "sending") as told:
             if record is not None:
                 sending.in_transactions(itertools.repeat(record, count or 1), None, stop, told)
+                if not sending.transactions:  # asked to stop before it began
+                    raise KeyboardInterrupt
             else:
                 assert stdin is not None
                 lines = made.lines(stdin, _largest(config))
                 sending.in_transactions(lines if count else whole(lines, stdin), count, stop, told)
         more = {"transactional_id": config.transactional_id, "transactions": sending.transactions}
-        return answer(session, sending.summary(**more), stdin is not None and stdin.cut)
+        return answer(session, sending.summary(**more), stdin is not None and not stdin.ended)
 
 
 @group.command(

@@ -13,6 +13,7 @@ from superclient.cli._session import Session, pass_session
 from superclient.cli.app import Group
 
 if TYPE_CHECKING:
+    from superclient.toolkit import KafkaConsumer
     from superclient.toolkit.config import ConsumerConfig, ProducerConfig
     from superclient.toolkit.forwarding import Transform
 
@@ -104,17 +105,31 @@ def stream(
     consuming = _consumer_config(session, group_id, isolation, str(producing.transactional_id))
 
     from superclient.toolkit import ExactlyOnceRelay, KafkaConsumer, KafkaProducer, metrics
+    from superclient.toolkit.records import topic_name
 
+    topics = [topic_name(one) for one in (source, target, dead_letter) if one is not None]
+    session.output.prepare()
     with (
         session.progress(None, f"{source} → {target}") as told,
         KafkaConsumer(consuming) as consumer,
         KafkaProducer(producing) as producer,
     ):
+        _are_there(session, consumer, topics)
         relay = ExactlyOnceRelay(consumer, producer, transform, batch_size, dead_letter, _telling(session, told))
         with session.stopping(relay.stop) as stop:
             relay.run(source, target, max_in_flight, stop_on_empty, timeout, grace_period)
         if stop.requested:
             metrics.inc("consumer.shutdown.complete")
+
+
+def _are_there(session: Session, consumer: KafkaConsumer, topics: list[str]) -> None:
+    """Look before anything is told: who is refused, reaches nobody or misspells a topic gets one line at once."""
+    from superclient.cli._quiet import quiet
+    from superclient.cli._sending import ANSWER, partitions_of
+
+    with quiet(session), session.stopping() as stop:
+        for topic in topics:
+            partitions_of(session, consumer.client, topic, ANSWER, stop, creation=0)
 
 
 def _transform(expression: str) -> Transform:

@@ -100,12 +100,13 @@ def test_formats_that_are_refused(text):
         ("-0", Start("end")),
         ("@1767225600123", Start("time", 1767225600123)),
         ("@2026-01-01", Start("time", 1767225600000)),
+        ("s@1767225600123", Start("time", 1767225600123)),
         ("@2026-01-01T00:00:00.123Z", Start("time", 1767225600123)),
         ("@2026-01-01T01:00:00+01:00", Start("time", 1767225600000)),
     ],
 )
 def test_offsets(text, start):
-    """Issue: -o takes beginning, end, N, -N and @timestamp."""
+    """Issue: -o takes beginning, end, N, -N and @timestamp, as kcat writes it too."""
     assert _offsets_option.parsed(text) == start
 
 
@@ -114,3 +115,17 @@ def test_offsets_that_are_none(text):
     """Anything else is refused, and the message says what there is."""
     with pytest.raises(ValueError, match=r"no offset|no time|before 1970"):
         _offsets_option.parsed(text)
+
+
+@pytest.mark.parametrize("text", ["e@1767225600123", ":end", "1:3", "start:end", "end:", "+5", "@1:@2", "beginnning"])
+def test_what_was_meant_as_an_offset_is_no_file(text):
+    """Issue: what kcat or rpk take after -o, and we do not, is refused: else it would be a file's name."""
+    assert _offsets_option.meant(text)
+    with pytest.raises(ValueError, match=r"no offset|no time"):
+        _offsets_option.parsed(text)
+
+
+@pytest.mark.parametrize("text", ["orders.json", "out", "./5", "/tmp/e", "s", "c:\\out"])
+def test_what_is_a_file(text):
+    """-o stays the output file where nobody can have meant an offset."""
+    assert not _offsets_option.meant(text)
