@@ -115,6 +115,12 @@ def test_a_record_that_needs_an_envelope_has_one(needy):
     assert [(d.key, d.value) for d in decode(message)] == [(each.key, each.value) for each in needy]
 
 
+def test_an_envelope_as_a_value_comes_out_as_it_went_in():
+    """GOF-39: what somebody copies from topic to topic as it is, is one record, and not what is in it."""
+    value = sealed([one(b"a", key=b"k"), one(b"b")])
+    assert [each.value for each in decode(sealed([one(value)]))] == [value]
+
+
 def test_no_other_format_begins_like_an_envelope():
     """GOF-39: not text, JSON, gzip, zlib or protobuf (whose wire type would be 7)."""
     with pytest.raises(UnicodeDecodeError):
