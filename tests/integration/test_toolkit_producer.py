@@ -13,6 +13,7 @@ import time
 import tracemalloc
 import weakref
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,30 @@ def test_a_batch_has_an_answer_for_each(producer: KafkaProducer, kafka: Broker) 
     assert producer.produce_batch(topic, []) == []
     queued = producer.produce_batch(topic, (b"%d" % number for number in range(3)), flush=False)
     assert [one.status for one in queued] == ["queued"] * 3
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_what_a_batch_is_refused_keeps_its_place(kafka: Broker, topic: str, mapped: bool) -> None:
+    """KLI-1: the first and the last of those handed over together, neighbours, and through a queue that is full."""
+    config = ProducerConfig(kafka.bootstrap, additional_config={"queue.buffering.max.messages": 20})
+    large, refused = b"x" * 2_000_000, [0, 7, 255, 256, 257, 511, 512, 599]
+    values = [large if number in refused else b"%d" % number for number in range(600)]
+    with KafkaProducer(config) as producer:
+        results = producer.produce_batch(topic, [{"value": one, "key": "k"} for one in values] if mapped else values)
+    assert [place for place, one in enumerate(results) if one.status == "error"] == refused
+    written = kafka.records(topic)
+    assert [one.value for one in written] == [value for value in values if value is not large]
+    assert [written[one.offset or 0].value for one in results if one.delivered] == [one.value for one in written]
+
+
+def test_a_topic_may_be_of_a_kind_of_str(producer: KafkaProducer, topic: str) -> None:
+    """KLI-1: an Enum's, say; results have a plain one, and those of a batch the same one, which costs no memory."""
+    kind = Enum("kind", {"topic": topic}, type=str)
+    results = producer.produce_batch(kind["topic"], [b"1", b"2"])
+    results.append(producer.produce(kind["topic"], b"3"))
+    results.append(producer.produce(kind["topic"], b"4", flush=False))
+    assert [type(one.topic) for one in results] == [str] * 4
+    assert len({id(one.topic) for one in results}) == 1
 
 
 @pytest.mark.parametrize(
