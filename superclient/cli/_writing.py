@@ -66,7 +66,7 @@ def _each(output: Output, one: _format.Writer) -> BatchWriter:
 def _as_json(output: Output) -> BatchWriter:
     def write(messages: Sequence[Any]) -> None:
         for message in messages:
-            output.record(MessageResult(message).to_dict())
+            output.record(MessageResult.of(message).to_dict())
         output.flush()
 
     return write

@@ -91,5 +91,10 @@ async def done(future: "Future[Any]", timeout: float | None) -> bool:
             pass
 
     future.add_done_callback(arrived)
-    await asyncio.wait({waiter}, timeout=timeout)  # wait_for may swallow a cancellation, before Python 3.12
+    timer = None if timeout is None else loop.call_later(timeout, wake)
+    try:
+        await waiter  # wait_for may swallow a cancellation, before Python 3.12
+    finally:
+        if timer is not None:
+            timer.cancel()
     return future.done()

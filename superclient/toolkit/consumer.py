@@ -15,6 +15,7 @@ waits for it), no rights, wrong credentials (KafkaConsumerFatalError).
 Rebalance callbacks run in the thread that fetches: the caller's own, and the consumer's thread for the asyncio face.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
@@ -75,22 +76,22 @@ class KafkaConsumer:
     def poll(self, timeout: float | None = 1.0) -> MessageResult | None:
         """The next record; None where there is none within `timeout` seconds (None: wait however long)."""
         self._come_back(BATCH, timeout)
-        return next(iter(self._given(1)), None)
+        return next(iter(self._handout.give(1)), None)
 
     async def apoll(self, timeout: float | None = 1.0) -> MessageResult | None:
         """See poll."""
         await self._acome_back(BATCH, timeout)
-        return next(iter(self._given(1)), None)
+        return next(iter(self._handout.give(1)), None)
 
     def consume_messages(self, max_messages: int, timeout: float | None = 1.0) -> list[MessageResult]:
         """Up to `max_messages` records: as many as there are within `timeout` seconds."""
         self._come_back(_positive(max_messages), timeout, gather=True)
-        return self._given(max_messages)
+        return self._handout.give(max_messages)
 
     async def aconsume_messages(self, max_messages: int, timeout: float | None = 1.0) -> list[MessageResult]:
         """See consume_messages. Who is cancelled loses nothing: what came comes with the next call."""
         await self._acome_back(_positive(max_messages), timeout, gather=True)
-        return self._given(max_messages)
+        return self._handout.give(max_messages)
 
     def message_stream(self, timeout: float = 1.0) -> Iterator[MessageResult]:
         """Records for ever, until `stop`; `timeout` is how long one wait for records takes, in seconds, at most 1.
@@ -241,11 +242,13 @@ class KafkaConsumer:
         handout, ahead = self._handout, self._ahead
         handout.came_back()
         until, stops = None if timeout is None else time.monotonic() + timeout, self._stops
-        last = False
+        last = waited = False
         while True:
             came = ahead.take()
             if came is not None:
                 handout.add(*came)
+                if not waited:  # other tasks get their turn, however much there is to read
+                    await asyncio.sleep(0)
             missing = most - len(handout)
             if missing <= 0 or (missing < most and not gather) or last or stops != self._stops:
                 break
@@ -253,11 +256,9 @@ class KafkaConsumer:
             last = left == 0
             ahead.start(missing, left, gather)
             await ahead.wait(left)
+            waited = True
         if handout.turned_stale():  # a program that takes its time is still there
             ahead.start(1, 0.0)
-
-    def _given(self, most: int) -> list[MessageResult]:
-        return list(map(MessageResult, self._handout.give(most)))
 
     def _stopped(self) -> bool:
         stopped = self._stops != self._stops_seen

@@ -35,6 +35,8 @@ _DEFAULTS = {"fetch.queue.backoff.ms": 10}
 # Said by `error_cb` alone, again and again; before the first assignment nothing will come of waiting.
 _HOPELESS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 
+_NOTHING: tuple[list[Any], dict[Key, Any]] = ([], {})
+
 _log = logging.getLogger("superclient.toolkit")
 _error = Message.error
 
@@ -58,7 +60,7 @@ class Fetcher:
         self._stale: dict[Key, int] = {}  # partition → the epoch before which its records were fetched in vain
         self._ends: dict[Key, Any] = {}  # partition → where the next record is expected
         self._stored: dict[Key, Any] = {}  # partition → the offset that is stored, to be committed
-        self._known: tuple[list[Any], dict[Key, Any]] = ([], {})
+        self._known = _NOTHING  # records that were fetched and where their partitions go on, until somebody asks
         self._gathered: list[tuple[int, list[Any]]] = []  # (epoch, records) of a fetch in progress
         self._errors: deque[KafkaConsumerError] = deque()  # to be raised
         self._unsure = False  # whether the library may be further than we know of
@@ -66,6 +68,7 @@ class Fetcher:
         self.changes = 0
         """Counts up when those who hand records out should look here before the next one."""
         self.topics: list[str] = []
+        self._one_topic = True  # whether it never was but one
         self.closed = self._closing = False
         self.last_error: KafkaConsumerError | None = None
         """What the library said of the connection since the last record or assignment."""
@@ -75,6 +78,8 @@ class Fetcher:
         """Read these topics, and no others."""
         with self.lock:
             self.check_open()
+            same = topics == (self.topics or topics) and len(topics) == 1 and not topics[0].startswith("^")
+            self._one_topic = self._one_topic and same
             self.topics = topics
             self.seeks.keep(topics)
             self.rebalances.subscribe(self.client, topics)
@@ -119,7 +124,10 @@ class Fetcher:
     def ends(self, records: list[Any]) -> dict[Key, Any]:
         """Where each of the records' partitions goes on, as `store_offsets` takes it; the records are in order."""
         known, found = self._known  # mostly they are asked for just as they came
-        return found if known is records else positions.ends(records)
+        if known is not records:
+            return positions.ends(records, self._one_topic)
+        self._known = _NOTHING  # nobody asks twice
+        return found
 
     def seek(self, topic: str, offset: int, partition: int | None) -> None:
         """Read on at an offset: at once where the partition is ours, else when it is assigned."""
@@ -207,7 +215,7 @@ class Fetcher:
         if self.seeks.jumps:
             records = [one for one in records if (one.topic(), one.partition()) not in self.seeks.jumps]
         if records:
-            found = positions.ends(records)
+            found = positions.ends(records, self._one_topic)
             self._known = records, found
             self._ends.update(found)
             self._gathered.append((self.epoch, records))

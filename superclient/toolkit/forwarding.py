@@ -69,7 +69,7 @@ class Target:
             "partition": number if number < self.partitions else _ANY_PARTITION,
             **_time(message),
         }
-        return found if self.transform is None else self._changed(found, self.transform(MessageResult(message)))
+        return found if self.transform is None else self._changed(found, self.transform(MessageResult.of(message)))
 
     def dead(self, message: Any, error: Exception) -> dict[str, Any]:
         """The same for a record that could not be forwarded: as it was, with headers that say where and why."""

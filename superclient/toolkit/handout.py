@@ -7,13 +7,18 @@ Records are given out on one thread or event loop; the thread that fetches only 
 import threading
 import time
 from collections.abc import Iterator
+from itertools import islice
+from operator import length_hint
 from typing import Any
+
+from confluent_kafka import Message
 
 from superclient.toolkit.fetching import Fetcher
 from superclient.toolkit.rebalance import Key
 from superclient.toolkit.results import MessageResult
 
 STALE = 0.1  # seconds after which the brokers hear of the program, however long it takes over what it has
+_value: Any = Message.value
 
 
 class Handout:
@@ -23,9 +28,9 @@ class Handout:
         self._fetcher = fetcher
         self._lock = threading.Lock()
         self._batch: list[Any] = []
+        self._left = iter(self._batch)  # those of the batch that were not handed out
         self._epoch = 0  # the fetcher's when the batch was fetched
-        self._at = 0  # how many of the batch were handed out
-        self._in_hand = 0  # how many of those the program may still be working on
+        self._in_hand = 0  # how many of those that were handed out the program may still be working on
         self._marked = 0  # how many are in _completed
         self._completed: dict[Key, Any] = {}
         self._stale_at = 0.0
@@ -35,7 +40,7 @@ class Handout:
         """How many records are there to be given."""
         if self._epoch != self._fetcher.epoch:
             self.add([], self._fetcher.epoch)
-        return len(self._batch) - self._at
+        return length_hint(self._left)
 
     def turned_stale(self) -> bool:
         """Whether it is time to go back to the fetcher, though there are records left; it is, once."""
@@ -49,35 +54,35 @@ class Handout:
         """Put records, which were fetched at an epoch, behind what is there; what was revoked meanwhile is dropped."""
         now, valid = self._fetcher.epoch, self._fetcher.valid
         with self._lock:
-            self._mark(self._at - self._in_hand)
-            given, waiting = self._batch[self._marked : self._at], valid(self._batch[self._at :], self._epoch)
+            at = self._at
+            self._mark(at - self._in_hand)
+            given, waiting = self._batch[self._marked : at], valid(self._batch[at:], self._epoch)
             records = valid(records, epoch)
-            self._batch = [*given, *waiting, *records] if given or waiting else records
-            self._at, self._marked, self._epoch = len(given), 0, now
+            self._put([*given, *waiting, *records] if given or waiting else records, len(given))
+            self._epoch = now
         self._fetcher.changes += 1
         self._stale_at = time.monotonic() + STALE
 
-    def give(self, most: int) -> list[Any]:
-        """The next of the library's records, which are in the caller's hands then."""
+    def give(self, most: int) -> list[MessageResult]:
+        """The next records, which are in the caller's hands then."""
         with self._lock:
-            found = self._batch[self._at : self._at + most]
+            found = list(islice(self._left, most))
             self._in_hand = len(found)
-            self._at += len(found)
         self._fetcher.changes += 1  # for `each`, in whose loop this may have been called
-        return found
+        return list(MessageResult.each(found, map(_value, found)))
 
     def each(self) -> Iterator[MessageResult]:
         """Give them one by one, each completed by asking for the next; until something is to be looked at first."""
         if not len(self):
             return
         with self._lock:
-            self._mark(self._at)
+            at = self._at
+            self._mark(at)
             self._in_hand = 1
-        fetcher, batch, changes = self._fetcher, self._batch, self._fetcher.changes
+        fetcher, changes = self._fetcher, self._fetcher.changes
         monotonic, stale_at = time.monotonic, self._stale_at
-        for at in range(self._at, len(batch)):
-            self._at = at + 1
-            yield MessageResult(batch[at])
+        for record in MessageResult.each(self._left, map(_value, self._batch[at:] if at else self._batch)):
+            yield record
             # Stopped, revoked, sought, or read from inside the loop; a program that takes its time.
             if fetcher.changes != changes or monotonic() > stale_at:
                 return
@@ -86,15 +91,18 @@ class Handout:
         """Up to `most` records for a caller who keeps account of them by itself: they are never completed here."""
         with self._lock:
             self._mark(self._at)
-            self._batch, self._at, self._marked, self._in_hand = self._batch[self._at :], 0, 0, 0
-            found, self._batch = self._batch[:most], self._batch[most:]
+            found = list(islice(self._left, most))
+            self._put(list(self._left))
+            self._in_hand = 0
         self._fetcher.changes += 1
         return found
 
     def came_back(self) -> None:
-        """The caller is done with all that it was given."""
+        """The caller is done with all that it was given; who has had everything lets go of it before more comes."""
         with self._lock:
             self._mark(self._at)
+            if self._marked == len(self._batch):
+                self._put([])
             self._in_hand = 0
 
     def completed(self) -> dict[Key, Any]:
@@ -103,6 +111,15 @@ class Handout:
             self._mark(self._at - self._in_hand)
             found, self._completed = self._completed, {}
             return found
+
+    @property
+    def _at(self) -> int:
+        """How many of the batch were handed out."""
+        return len(self._batch) - length_hint(self._left)
+
+    def _put(self, batch: list[Any], given: int = 0) -> None:
+        self._batch, self._left, self._marked = batch, iter(batch), 0
+        next(islice(self._left, given, given), None)  # skips them
 
     def _mark(self, upto: int) -> None:
         if upto > self._marked:

@@ -13,20 +13,20 @@ _partition: Any = Message.partition
 _NOT_OURS = (KafkaError._STATE, KafkaError._UNKNOWN_PARTITION)  # any more: a rebalance came meanwhile
 
 
-def ends(records: list[Any]) -> dict[Key, Any]:
+def ends(records: list[Any], one_topic: bool = False) -> dict[Key, Any]:
     """A TopicPartition for each partition of the records, which are in order, with the leader's epoch.
 
-    Done in few steps of Python, as it is asked of every record that is read.
+    Done in few steps of Python, as it is asked of every record that is read; in fewer where there is `one_topic` only,
+    and for the runs of one partition in which the library fetches.
     """
     partitions = list(map(_partition, records))
-    partitions.reverse()
-    last = {number: records[-1 - partitions.index(number)] for number in set(partitions)}
-    topics = set(map(_topic, records))
-    if len(topics) == 1:
-        (topic,) = topics
-        return {(topic, number): _end((topic, number), one) for number, one in last.items()}
-    keys = zip(map(_topic, records), map(_partition, records), strict=True)
-    return {key: _end(key, one) for key, one in dict(zip(keys, records, strict=True)).items()}
+    if one_topic or len(set(map(_topic, records))) == 1:
+        last = partitions[-1]
+        alone = partitions.count(last) == len(partitions)
+        lasts = [records[-1]] if alone else dict(zip(partitions, records, strict=True)).values()
+    else:
+        lasts = dict(zip(zip(map(_topic, records), partitions, strict=True), records, strict=True)).values()
+    return {(one.topic(), one.partition()): _end(one) for one in lasts}
 
 
 def store(client: Any, places: Iterable[Any]) -> None:
@@ -58,6 +58,8 @@ def commit(client: Any, places: Iterable[Any]) -> list[Any]:
     return committed
 
 
-def _end(key: Key, last: Any) -> TopicPartition:
+def _end(last: Any) -> TopicPartition:
     epoch = last.leader_epoch()
-    return TopicPartition(*key, last.offset() + 1, leader_epoch=-1 if epoch is None else epoch)
+    return TopicPartition(
+        last.topic(), last.partition(), last.offset() + 1, leader_epoch=-1 if epoch is None else epoch
+    )

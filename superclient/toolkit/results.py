@@ -1,6 +1,6 @@
 """What calls of the toolkit answer: plain values, cheap to make, that turn into JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from superclient.errors import KafkaProducerError, ToolkitError
@@ -62,14 +62,33 @@ class RelayResult(NamedTuple):
         return self._asdict()
 
 
-class MessageResult:
-    """One record that was consumed. A view on the library's own message: what is not asked for costs nothing."""
+class _Fields(NamedTuple):
+    message: Any
+    value: bytes | None
 
-    __slots__ = ("message",)
 
-    def __init__(self, message: Any) -> None:
-        self.message = message
-        """The confluent_kafka.Message, for whatever is not here."""
+class MessageResult(tuple[Any, bytes | None]):
+    """One record that was consumed: a view on the library's own message, with its value at hand.
+
+    One is made of every record that is read; so it is a tuple, which takes no line of Python to make or to look into.
+    """
+
+    __slots__ = ()
+
+    message = _Fields.message
+    """The confluent_kafka.Message, for whatever is not here."""
+    value = _Fields.value
+    """Its value; None is a tombstone."""
+
+    @classmethod
+    def of(cls, message: Any) -> "MessageResult":
+        """The one of a confluent_kafka.Message."""
+        return cls((message, message.value()))
+
+    @classmethod
+    def each(cls, messages: Iterable[Any], values: Iterable[bytes | None]) -> Iterator["MessageResult"]:
+        """Those of many, whose values are taken already."""
+        return map(cls, zip(messages, values, strict=True))
 
     @property
     def topic(self) -> str:
@@ -91,12 +110,6 @@ class MessageResult:
         """Its key, None where it has none."""
         key: bytes | None = self.message.key()
         return key
-
-    @property
-    def value(self) -> bytes | None:
-        """Its value; None is a tombstone."""
-        value: bytes | None = self.message.value()
-        return value
 
     @property
     def headers(self) -> list[tuple[str, bytes | None]]:

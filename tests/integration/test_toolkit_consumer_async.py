@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent import futures
 from typing import Any
 
 import pytest
@@ -94,6 +95,34 @@ def test_cancelled_at_any_step_nothing_is_lost(kafka: Broker, way: str) -> None:
     asyncio.run(main())
     assert numbers(found) == list(range(400))
     assert threads() == []
+
+
+def test_a_stream_that_never_waits_leaves_others_their_turn(kafka: Broker) -> None:
+    """KLI-5: each next batch is there already, as the program is slower than the brokers."""
+    topic, turns = filled(kafka, 3000), 0
+
+    async def ticking() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def main() -> int:
+        async with consumer(kafka, topic) as reader:
+            count = before = 0
+            async for _ in reader.amessage_stream():
+                if reader._ahead._coming is not None:
+                    futures.wait([reader._ahead._coming])  # the program's work, which blocks the loop
+                if count == 0:
+                    ticks = asyncio.ensure_future(ticking())
+                    before = turns
+                count += 1
+                if count == 1500:  # there is more to read all the time
+                    break
+            ticks.cancel()
+            return turns - before
+
+    assert asyncio.run(main()) >= 2  # times that a batch ended
 
 
 def test_a_stream_that_is_stopped_where_it_waits(kafka: Broker, topic: str) -> None:
