@@ -88,6 +88,28 @@ def test_the_layout_is_written_down():
     assert decode(sealed([one(timestamp=1.001), one()]))[0].timestamp == 1.001  # 1000.99… ms, in a float
 
 
+ONE_VALUE = struct.pack(">qI", 1500, 1)
+LIES = {
+    "larger than told": (0, 13, ONE_VALUE + b"vx"),
+    "smaller than told": (0, 14, ONE_VALUE + b"v"),
+    "more behind the records": (0, 14, ONE_VALUE + b"vx"),
+    "a value that goes on": (0, 13, struct.pack(">qI", 1500, 2) + b"v"),
+    "a partition below 0": (4, 17, ONE_VALUE + struct.pack(">i", -1) + b"v"),
+    "a header without value": (2, 22, ONE_VALUE + struct.pack(">I", 5) + b"v" + struct.pack(">I", 1) + b"h"),
+    "a header that goes on": (2, 26, ONE_VALUE + struct.pack(">I", 9) + b"v" + struct.pack(">IbI", 1, 104, 1)),
+    "a header's name not of UTF-8": (2, 26, ONE_VALUE + struct.pack(">I", 9) + b"v" + struct.pack(">IBI", 1, 255, 0)),
+}
+
+
+@pytest.mark.parametrize("lie", [None, *LIES])
+def test_what_does_not_add_up_is_raw(lie):
+    """GOF-39: although its CRC is right; the first is what all would be, were they true."""
+    columns, size, data = LIES[lie] if lie else (0, 13, ONE_VALUE + b"v")
+    rest = struct.pack(">BBQQII", 0, columns, 1, 2, 1, size) + data
+    message = MAGIC + struct.pack(">I", zlib.crc32(rest)) + rest
+    assert [each.value for each in decode(message)] == [message if lie else b"v"]
+
+
 def test_an_envelope_has_so_many_records_at_most():
     """GOF-37: what claims more is raw, even where all else is right."""
     for count in (MOST, MOST + 1):

@@ -279,8 +279,8 @@ def played(steps: Any, *answers: Any) -> list[str]:
 def test_an_expelled_member_joins_again() -> None:
     """GOF-27: its Sync succeeds all the same; only the Heartbeat after it says that it is none."""
     gone = BrokerError("heartbeat failed: member m not found in group g")
-    described = (GroupDescription(0, "g", "stable", "consumer", "range", ()),)
-    assert played(member().settle(3), Synced((0,), 3), described, gone) == [
+    nobody = (GroupDescription(0, "g", "stable", "consumer", "range", ()),)
+    assert played(member().settle(3), Synced((0,), 3), nobody, gone) == [
         "SyncGroup",
         "DescribeGroups",
         "Heartbeat",
@@ -302,6 +302,36 @@ def test_a_generation_is_followed_without_joining() -> None:
     with pytest.raises(StopIteration) as end:
         steps.send(None)
     assert end.value.value == Group(4, {"m": ("a",)})
+
+
+def described(*, group: str = "g", error: int = 0) -> tuple[GroupDescription, ...]:
+    """A group of which m is a member."""
+    return (GroupDescription(error, group, "stable", "consumer", "", (Described("m", "", "", ("a",), ()),)),)
+
+
+def test_what_was_read_counts_only_with_the_heartbeat_after_it() -> None:
+    """GOF-27: it may be of another generation than all agree on, although we are in it."""
+    steps = member().settle(3)
+    played(steps, Synced((), 3), described())
+    assert steps.send(BrokerError("heartbeat failed: generation mismatch: expected 7, got 3")) == SyncGroup("g", "m", 7)
+    played(steps := member().settle(3), Synced((), 3), described())
+    gone = BrokerError("heartbeat failed: member m not found in group g")
+    assert isinstance(steps.send(gone), JoinGroup)
+
+
+@pytest.mark.parametrize(
+    "read", [(), described(group="other"), described(error=16)], ids=["nothing", "another group", "an error"]
+)
+def test_a_group_without_us_is_joined_again(read: tuple[GroupDescription, ...]) -> None:
+    """GOF-27: whatever its heartbeat says: its members reckon without us."""
+    played(steps := member().settle(3), Synced((), 3), read)
+    assert isinstance(steps.send(None), JoinGroup)
+
+
+def test_a_join_tells_its_topics_in_order() -> None:
+    """GOF-27: so that a member says the same each time."""
+    of_two = Member("g", "m", "c", "h", 10_000, ("b", "a"))
+    assert next(of_two.settle()) == JoinGroup("g", "m", "c", "h", 10_000, ["a", "b"])
 
 
 def test_an_answer_that_helps_nobody_is_an_error() -> None:
