@@ -7,7 +7,7 @@ connection.py   one connection: pipelined, in order, each request with a time li
 pool.py         ConnectionPool;  failover.py  BrokerFailoverManager, RetryPolicy
 cluster.py      which broker leads, what topics there are, where a log ends
 producer.py     AsyncProducer;  batches.py  what goes together;  flights.py  what became of it; no I/O in these two
-sending.py      one topic's records on their way;  line.py  their connection
+sendable.py     what may be sent;  sending.py  one topic's records on their way;  line.py  their connection
 consumer.py     AsyncConsumer;  subscription.py  its partitions, records and commits;  reading.py  one partition
 keeping.py      its place in the group;  membership.py, assignment.py  who reads what; no I/O
 admin.py        AsyncAdminClient

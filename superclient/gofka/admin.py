@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from ssl import SSLContext
 from types import TracebackType
 
@@ -115,7 +114,7 @@ class AsyncAdminClient:
             return []
         host = connection.address.rpartition(":")[0]  # where we reach one that was not told its host
         return [
-            replace(each, address=host + each.address) if each.address[:1] == ":" else each for each in reply.brokers
+            each._replace(address=host + each.address) if each.address[:1] == ":" else each for each in reply.brokers
         ]
 
     async def close(self) -> None:
@@ -132,4 +131,4 @@ class AsyncAdminClient:
 
 
 def _ordered(topic: Topic) -> Topic:
-    return replace(topic, partitions=tuple(sorted(topic.partitions, key=lambda each: each.id)))
+    return topic._replace(partitions=tuple(sorted(topic.partitions, key=lambda each: each.id)))

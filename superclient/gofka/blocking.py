@@ -18,7 +18,8 @@ from superclient.gofka.admin import AsyncAdminClient
 from superclient.gofka.consumer import AsyncConsumer
 from superclient.gofka.errors import GofkaError
 from superclient.gofka.message import Message, StoredAt, Value
-from superclient.gofka.producer import AsyncProducer, Headers
+from superclient.gofka.producer import AsyncProducer
+from superclient.gofka.sendable import Headers
 from superclient.gofka.threaded import LoopThread
 from superclient.gofka.wire import Broker, MetadataReply, Topic
 

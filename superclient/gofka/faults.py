@@ -36,18 +36,16 @@ class Kind(Enum):
 
 
 # Names are in some of the texts: words with a place are looked for there, and those that tell a record's fate go first.
-_WORDS = [
-    (kind, re.compile(words, re.DOTALL))
-    for kind, words in (
-        (Kind.STORED, r"\Afailed to produce message: failed to get or create log"),
-        (Kind.POISONED, r"failed to parse base offset"),
-        (Kind.NEGATIVE_OFFSET, r"offset -?[0-9]+ not found in any segment\Z"),
-        (Kind.MEMBER_UNKNOWN, r"\A[a-z ]+: member .* not found in group "),
-        (Kind.GROUP_UNKNOWN, r"\A[a-z ]+: group .* not found\Z"),
-        (Kind.NOT_LEADER, r"node is not the leader"),
-        (Kind.TIMED_OUT_ENQUEUING, r"timed out enqueuing operation"),
-    )
-]
+# Compiled when the first error is sorted, which most programs never see.
+_WORDS = {
+    Kind.STORED: r"\Afailed to produce message: failed to get or create log",
+    Kind.POISONED: r"failed to parse base offset",
+    Kind.NEGATIVE_OFFSET: r"offset -?[0-9]+ not found in any segment\Z",
+    Kind.MEMBER_UNKNOWN: r"\A[a-z ]+: member .* not found in group ",
+    Kind.GROUP_UNKNOWN: r"\A[a-z ]+: group .* not found\Z",
+    Kind.NOT_LEADER: r"node is not the leader",
+    Kind.TIMED_OUT_ENQUEUING: r"timed out enqueuing operation",
+}
 
 
 class BrokerError(GofkaError):
@@ -79,7 +77,7 @@ class BrokerError(GofkaError):
         if (match := _GENERATION.search(self.text)) and max(numbers := [*map(int, match.groups())]) < 2**31:
             self.expected, self.got = numbers
             return Kind.GENERATION
-        return next((kind for kind, words in _WORDS if words.search(self.text)), Kind.OTHER)
+        return next((kind for kind, words in _WORDS.items() if re.search(words, self.text, re.DOTALL)), Kind.OTHER)
 
 
 def fault_in(body: bytes) -> BrokerError | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from superclient.gofka.batches import Batch, Entry
+from superclient.gofka.batches import Entry
 from superclient.gofka.envelope import is_enveloped
 from superclient.gofka.errors import ProduceConnectionError, ProduceError, ProduceTimeoutError, RequestTimeoutError
 from superclient.gofka.failover import RetryPolicy
@@ -18,14 +18,15 @@ class Flight:
 
     Attributes:
         entries: those of the batch that it has, in the order of the envelope.
+        cost: the memory of the whole batch, in bytes, to be given back.
         told: called when the last attempt has its reply, or has failed; must not raise.
         delays: seconds to wait before each further attempt, from the first failure on.
         maybe: some attempt may have stored it.
         answered: the last attempt is over; error: how it failed.
     """
 
-    batch: Batch
     entries: list[Entry]
+    cost: int
     request: Produce
     told: Callable[["Flight"], None]
     delays: Iterator[float] | None = None

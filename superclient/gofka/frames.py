@@ -103,7 +103,7 @@ class Frames:
         replies: list[tuple[int | None, bytes]] = []
         start = 0
         try:
-            while end := self._end_of_frame(stream, start):
+            while start < len(stream) and (end := self._end_of_frame(stream, start)):
                 correlation = self._due.popleft()
                 replies.append((correlation, _copy(stream, start + (4 if correlation is None else 8), end)))
                 start = end
@@ -121,8 +121,6 @@ class Frames:
     def _end_of_frame(self, stream: bytes | bytearray, start: int) -> int:
         """Where the frame ends that starts there; 0 while it is not complete. What is wrong shows with its header."""
         available = len(stream) - start
-        if not available:
-            return 0
         if not self._due:
             raise WireError("the broker sent a reply that nobody asked for")
         if available < 4:

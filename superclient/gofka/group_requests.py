@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from superclient.gofka.errors import WireError
 from superclient.gofka.faults import BrokerError, fault_in, raise_fault, raise_unless_done
 from superclient.gofka.layout import Reader, pack
 
 
-@dataclass(frozen=True)
-class Coordinator:
+class Coordinator(NamedTuple):
     """The answering broker itself. `error` 0 and `message` "" are good; `host` may be "" (use the one dialled)."""
 
     error: int
@@ -20,7 +19,7 @@ class Coordinator:
     port: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class FindCoordinator:
     """Where a group lives: in the broker that is asked."""
 
@@ -38,8 +37,7 @@ class FindCoordinator:
         return reply
 
 
-@dataclass(frozen=True)
-class Joined:
+class Joined(NamedTuple):
     """Generations are for comparing by equality alone: a group that was empty begins again at 1."""
 
     group: str
@@ -48,7 +46,7 @@ class Joined:
     leader: str
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class JoinGroup:
     """Makes `member`, an id that must be unique in the world, one of a group, for `session_ms` after its last sign."""
 
@@ -78,7 +76,7 @@ class JoinGroup:
         return reply
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Heartbeat:
     """Keeps a member alive. The broker checks the group first, then the generation, then the member."""
 
@@ -94,7 +92,7 @@ class Heartbeat:
         raise_unless_done(body)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class LeaveGroup:
     """Takes a member out; one that the group does not have also makes a new generation."""
 
@@ -109,15 +107,14 @@ class LeaveGroup:
         raise_unless_done(body)
 
 
-@dataclass(frozen=True)
-class Synced:
+class Synced(NamedTuple):
     """`partitions` has ids without their topics: nothing to go by."""
 
     partitions: tuple[int, ...]
     generation: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class SyncGroup:
     """Ends a rebalance; the member need not be one."""
 
@@ -137,8 +134,7 @@ class SyncGroup:
         return reply
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """`topics` is what it subscribed to, `partitions` what the broker would give it, without their topics."""
 
     id: str
@@ -148,8 +144,7 @@ class Member:
     partitions: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class GroupDescription:
+class GroupDescription(NamedTuple):
     """`error` 16: no such group, and all the rest is empty. `state`: "stable" or "preparing_rebalance"."""
 
     error: int
@@ -160,7 +155,7 @@ class GroupDescription:
     members: tuple[Member, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class DescribeGroups:
     """Groups and their members, in random order. It can crash the broker while others join: never in a loop."""
 
@@ -191,7 +186,7 @@ def _member(reader: Reader) -> Member:
     return member
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class ListGroups:
     """The names of the groups of this broker."""
 

@@ -6,8 +6,7 @@ and reckons the shares itself.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from superclient.gofka.errors import GroupCoordinationError
 from superclient.gofka.wire import (
@@ -27,8 +26,7 @@ Steps = Generator[Request[Any], Any, "Group"]
 """Yields requests; is sent the reply of each, or its BrokerError."""
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """A group as all its members see it.
 
     Attributes:
@@ -40,8 +38,7 @@ class Group:
     members: dict[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """One member, and what it asks of its group.
 
     Attributes:

@@ -18,7 +18,7 @@ class StoredAt(int):
     partition: int
 
     def __new__(cls, offset: int, index: int = 0, count: int = 1, partition: int = 0) -> "StoredAt":
-        self = super().__new__(cls, offset)
+        self = int.__new__(cls, offset)
         self.index = index
         self.count = count
         self.partition = partition

@@ -2,25 +2,22 @@
 
 import asyncio
 import os
-import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from ssl import SSLContext
 from types import TracebackType
-from typing import TypeAlias
 
 from superclient.gofka.batches import Entry
 from superclient.gofka.cluster import Cluster
 from superclient.gofka.codecs import codec
-from superclient.gofka.envelope import MAX_RECORDS, Record, packed
+from superclient.gofka.envelope import MAX_RECORDS, packed
 from superclient.gofka.errors import ProduceError
 from superclient.gofka.failover import RetryPolicy
 from superclient.gofka.message import StoredAt
 from superclient.gofka.names import check_topic
 from superclient.gofka.partitioning import Partitioner, by_key
+from superclient.gofka.sendable import Headers, record
 from superclient.gofka.sending import Sender, Ways
-
-Headers: TypeAlias = "Mapping[str, bytes | str] | Iterable[tuple[str, bytes | str]] | None"
 
 _LARGEST = MAX_RECORDS - 2**16  # what is around a record takes the rest
 _IDLE = 300.0  # seconds after which the connection of a topic that is not sent to is closed
@@ -228,20 +225,12 @@ class AsyncProducer:
         if self._closed:
             raise ProduceError("the producer is closed")
         undecided = partition is None and (key is not None or self._always_chosen)
-        if partition is not None and not (isinstance(partition, int) and 0 <= partition < 2**31):
-            raise ValueError(f"a partition is a number of 0 and up; it is {partition!r}")
-        record = Record(
-            _bytes("a message", message),
-            time.time(),
-            None if key is None else _bytes("a key", key),
-            headers,
-            partition or 0,
-        )
+        made = record(message, partition, key, headers)
         loop = asyncio.get_running_loop()
         sender = self._senders.get(topic)
         if sender is None or loop is not self._loop:
             sender = self._begun(topic, loop)
-        entry = Entry(record, loop.create_future(), undecided)
+        entry = Entry(made, loop.create_future(), undecided)
         if entry.size > _LARGEST:
             raise ProduceError(f"a record of {entry.size} bytes; the broker takes {_LARGEST}")
         if self._waiting or not self._has_room(entry):
@@ -309,11 +298,3 @@ class AsyncProducer:
                 end = self._loop.create_task(sender.aclose())
                 self._ends.add(end)
                 end.add_done_callback(self._ends.discard)
-
-
-def _bytes(what: str, given: object) -> bytes:
-    if type(given) is bytes:
-        return given
-    if isinstance(given, bytes | bytearray | memoryview):
-        return bytes(given)  # the caller may go on writing into it
-    raise TypeError(f"{what} is bytes (texts: send_string); this is a {type(given).__name__}")

@@ -16,7 +16,7 @@ _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _CREATE_TOPIC = 4
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class CreateTopic:
     """Makes a topic with `partitions` partitions (0 becomes 1).
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from superclient.gofka.assignment import Place
 from superclient.gofka.cluster import Cluster
@@ -21,8 +21,7 @@ _NEVER = 2.0  # the same, at most, of a partition above 0, which the broker puts
 _AGAIN = 0.5  # seconds after which what has failed is tried again
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """What all partitions of one consumer have in common.
 
     Attributes:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from superclient.gofka.batches import Batch, Batches, Entry
+from superclient.gofka.batches import Batches, Entry
 from superclient.gofka.choosing import Choice
 from superclient.gofka.cluster import Cluster
 from superclient.gofka.codecs import Codec
@@ -76,7 +76,7 @@ class Sender:
             self._queue.add(entry, now)
             self._arm(now)
         elif self._is_ready():
-            self._launch(self._flight(Batch(now, [entry], entry.size, taken=True)))
+            self._launch(self._flight([entry], entry.cost))
         else:
             self._queue.add(entry, now)
             self._mend()
@@ -120,10 +120,7 @@ class Sender:
 
     def _arm(self, now: float) -> None:
         """See to it that `_pump` runs when something is due; while there is trouble it runs after that."""
-        if self._soon is not None or self._mending is not None:
-            return
-        due = self._queue.due()
-        if due is None:
+        if self._soon is not None or self._mending is not None or (due := self._queue.due()) is None:
             return
         if due <= now:
             self._soon = self._loop.call_soon(self._pump)
@@ -141,7 +138,7 @@ class Sender:
             if not self._is_ready():
                 self._mend()
                 return
-            self._launch(self._again.popleft() if self._again else self._flight(self._queue.take()))
+            self._launch(self._again.popleft() if self._again else self._next())
         if self._queue:
             self._arm(self._loop.time())
 
@@ -157,27 +154,30 @@ class Sender:
         return due is not None and due <= self._loop.time()
 
     def _is_ready(self) -> bool:
-        return self._line.is_open and not self._choice.is_due
+        return self._line.is_open and not (self._choice.wanted and self._choice.is_due)
 
-    def _flight(self, batch: Batch) -> Flight | None:
-        """It as a request; None where nobody waits for it any more, or it cannot be one."""
-        entries = [entry for entry in batch.entries if not entry.done.done()]
+    def _next(self) -> Flight | None:
+        """The first batch as a request."""
+        batch = self._queue.take()
+        return self._flight([entry for entry in batch.entries if not entry.done.done()], batch.cost)
+
+    def _flight(self, entries: list[Entry], cost: int) -> Flight | None:
+        """These as a request; None where there are none, or they cannot be one."""
+        ways = self._ways
         if self._choice.wanted:
             entries = [entry for entry in entries if not entry.undecided or self._choice.made(entry)]
         if not entries:
-            self._ways.free(batch.cost)
+            ways.free(cost)
             return None
-        ways = self._ways
         records = [entry.record for entry in entries]
         sequence = ways.sequence(len(records))
         try:
             message = encode(records, codec=ways.codec, producer_id=ways.producer_id, sequence=sequence)
         except Exception as error:  # a codec's own, whatever they are
             refuse(self.topic, entries, error, False)
-            self._ways.free(batch.cost)
+            ways.free(cost)
             return None
-        request = Produce(self.topic, records[0].partition, message)
-        return Flight(batch, entries, request, self._answered)
+        return Flight(entries, cost, Produce(self.topic, records[0].partition, message), self._answered)
 
     def _launch(self, flight: Flight | None) -> None:
         connection = self._line.connection
@@ -202,7 +202,7 @@ class Sender:
         if flight.error is None:
             if not self._line.proven:
                 self._line.stored(proven=self._mending is None)
-            self._ways.free(flight.batch.cost)
+            self._ways.free(flight.cost)
         if self._mending is not None:
             self._told.set()
         elif flight.error is None:
@@ -247,7 +247,7 @@ class Sender:
         for flight, stored, overtaken in found.failed:
             self._fail(flight, stored=stored, overtaken=overtaken)
         for flight in found.dropped:
-            self._ways.free(flight.batch.cost)
+            self._ways.free(flight.cost)
         self._again.extendleft(reversed(found.again))
         kinds = [kind(error) for error in errors]
         if Kind.NOT_LEADER in kinds and await self._line.refused():
@@ -295,4 +295,4 @@ class Sender:
     def _fail(self, flight: Flight, *, stored: bool | None = False, overtaken: bool = False) -> None:
         error = flight.error or ProduceError("it was given up")
         refuse(self.topic, flight.entries, error, stored or (None if flight.maybe else False), overtaken)
-        self._ways.free(flight.batch.cost)
+        self._ways.free(flight.cost)

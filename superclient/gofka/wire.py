@@ -8,6 +8,8 @@ wire.py      messages, the cluster, committed offsets; the one module that other
 group_requests.py  groups                frames.py    frames, sizes, correlation ids
 layout.py    numbers, strings, lists     faults.py    the broker's errors
 protobuf.py  CreateTopic
+
+Replies are tuples and requests are not frozen: half of what importing the client cost was to make dataclasses so.
 """
 
 import struct
@@ -86,7 +88,7 @@ class ProduceReply(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Produce:
     """Stores one message; a topic that is not there is made, with one partition."""
 
@@ -114,7 +116,7 @@ class Produce:
         return reply
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Fetch:
     """The message at an offset. Asking for a topic that is not there makes a directory on the broker."""
 
@@ -137,16 +139,14 @@ class Fetch:
 # --- The cluster -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Broker:
+class Broker(NamedTuple):
     """`address` is "host:port", and ":port" of a broker that was not told its host."""
 
     id: str
     address: str
 
 
-@dataclass(frozen=True)
-class Partition:
+class Partition(NamedTuple):
     """`leader` and `replicas` are ids of brokers."""
 
     id: int
@@ -154,23 +154,21 @@ class Partition:
     replicas: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Topic:
+class Topic(NamedTuple):
     """A topic without partitions is one that the broker does not know."""
 
     name: str
     partitions: tuple[Partition, ...]
 
 
-@dataclass(frozen=True)
-class MetadataReply:
+class MetadataReply(NamedTuple):
     """In the order of the reply, which is random."""
 
     brokers: tuple[Broker, ...]
     topics: tuple[Topic, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Metadata:
     """The broker itself, and these topics, or all where none is named."""
 
@@ -199,7 +197,7 @@ def _partition(reader: Reader) -> Partition:
 # --- Committed offsets -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class OffsetCommit:
     """Keeps a group's offset; whether the group, its generation, the topic or the offset exist is not looked at."""
 
@@ -218,7 +216,7 @@ class OffsetCommit:
         raise_unless_done(body)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class OffsetFetch:
     """The offset that a group committed; −1: none (and any other number below 0: somebody committed that)."""
 

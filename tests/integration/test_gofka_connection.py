@@ -490,6 +490,38 @@ def test_closing_tells_who_waits(broker):
     run(work())
 
 
+class Heard(list):
+    """A waiter that is no future."""
+
+    def done(self):
+        return False
+
+    set_result = set_exception = list.append
+
+
+def test_a_waiter_is_told_once(broker):
+    """GOF-33: the reply or why there is none, when it is here; nothing of a request that was never sent."""
+
+    async def work():
+        first, second, third = Heard(), Heard(), Heard()
+        async with await opened(broker) as one:
+            one.send(Produce("t", 0, b"a"), first)
+            await one.request(ListGroups())
+            assert first == [ProduceReply(0, 0)]
+            with pytest.raises(WireError):
+                one.send(Produce("t" * 40_000, 0, b"b"), third)
+            assert one.under_way == 0
+            broker.pause()
+            one.send(Produce("t", 0, b"c"), second)
+        with pytest.raises(ConnectionError):
+            one.send(Produce("t", 0, b"d"), third)
+        assert [type(each) for each in second] == [ConnectionError]
+        assert third == []
+        broker.resume()
+
+    run(work())
+
+
 def test_a_reply_that_ends_the_connection(broker):
     """GOF-33: whoever closes it over one reply of several that came together is asked no more questions."""
 

@@ -224,6 +224,22 @@ def test_no_linger_still_batches_what_is_queued():
         assert values(broker) == MANY
 
 
+def test_an_awaited_send_goes_in_its_own_step(broker):
+    """GOF-13, GOF-14: with nothing ahead of it a record is on its way at once, and those behind it go together."""
+
+    async def work():
+        async with producer(broker) as one:
+            await one.send("t", b"first")
+            sends = [asyncio.ensure_future(one.send("t", value)) for value in MANY]
+            await asyncio.sleep(0)
+            assert one._senders["t"]._line.connection.under_way == 1
+            await asyncio.gather(*sends)
+
+    run(work())
+    assert [len(decode(message)) for message in broker.log("t")] == [1, 1, 99]
+    assert values(broker) == [b"first", *MANY]
+
+
 # --- partitions -------------------------------------------------------------------------------------------------------
 
 
