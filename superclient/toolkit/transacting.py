@@ -30,8 +30,8 @@ def transaction(producer: "KafkaProducer") -> Iterator[Transaction]:
     try:
         handle = Transaction(_successful(producer.begin()))
         yield handle
-    except BaseException:
-        if producer.in_transaction and not others:
+    except BaseException as error:
+        if producer.in_transaction and not others and (handle or not isinstance(error, ToolkitError)):
             result = producer.abort()
             if handle is not None:
                 handle.result = result
@@ -51,8 +51,8 @@ async def atransaction(producer: "KafkaProducer") -> AsyncIterator[Transaction]:
     try:
         handle = Transaction(_successful(await producer.abegin()))
         yield handle
-    except BaseException:
-        if producer.in_transaction and not others:
+    except BaseException as error:
+        if producer.in_transaction and not others and (handle or not isinstance(error, ToolkitError)):
             result = await producer.aabort()
             if handle is not None:
                 handle.result = result

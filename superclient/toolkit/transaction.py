@@ -4,6 +4,7 @@ The steps block as long as the brokers take; the asyncio face runs them on the c
 whether to try again: what failed is aborted, and whoever owns the records begins anew (Kafka's KIP-98, KIP-447).
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +25,8 @@ class Transactions:
 
     def __init__(self, client: Any, transactional_id: str, timeout: float = DEFAULT_TIMEOUT) -> None:
         self._client, self.id, self.timeout = client, transactional_id, timeout
-        self._initialised = False
+        self._initialised, self._beginning = False, threading.RLock()
+        self._interrupted = ""  # the step in whose middle something else was raised: Ctrl-C
         self.open = False
         """Whether one was begun and is neither committed nor aborted."""
         self.last: TransactionResult | None = None
@@ -40,7 +42,7 @@ class Transactions:
         """
         if not self._initialised:
             try:
-                self._persist(self._client.init_transactions)
+                self._persist("init", self._client.init_transactions)
             except KafkaException as error:
                 raise codes.producer_error(error, f"transactional id {self.id}") from error
             self._initialised = True
@@ -51,21 +53,22 @@ class Transactions:
         Raises:
             KafkaTransactionError: one is open already.
         """
-        if self.open:
-            raise KafkaTransactionError(f"transactional id {self.id}: a transaction is open already")
-        started = time.perf_counter()
-        try:
-            self.initialise()
-            self.open = True  # before it is: a signal in between must not leave one that nobody knows of
-            self._client.begin_transaction()
-        except KafkaException as error:
-            self.open = False
-            return self._done(
-                BEGIN, started, _caused(codes.producer_error(error, f"transactional id {self.id}"), error)
-            )
-        except ToolkitError as error:
-            return self._done(BEGIN, started, error)
-        return self._done(BEGIN, started)
+        with self._beginning:  # else the one of two threads that fails would close what the other has opened
+            if self.open:
+                raise KafkaTransactionError(f"transactional id {self.id}: a transaction is open already")
+            started = time.perf_counter()
+            try:
+                self.initialise()
+                self.open = True  # before it is: a signal in between must not leave one that nobody knows of
+                self._client.begin_transaction()
+            except KafkaException as error:
+                self.open = False
+                return self._done(
+                    BEGIN, started, _caused(codes.producer_error(error, f"transactional id {self.id}"), error)
+                )
+            except ToolkitError as error:
+                return self._done(BEGIN, started, error)
+            return self._done(BEGIN, started)
 
     def send_offsets(self, offsets: Sequence[Any], group_metadata: Any, timeout: float | None = None) -> None:
         """Commit a consumer's offsets with this transaction: TopicPartitions, and `consumer_group_metadata()`.
@@ -105,23 +108,32 @@ class Transactions:
             raise KafkaTransactionError(f"transactional id {self.id}: there is no transaction to {operation}")
         started = time.perf_counter()
         try:
-            self._persist(step)
+            self._persist(operation, step)
         except KafkaException as error:
             return self._done(operation, started, _failure(error, f"transactional id {self.id}: {operation}"))
         self.open = False
         return self._done(operation, started)
 
-    def _persist(self, step: Callable[[float], None]) -> None:
-        """Call a step that may be resumed until it is done, or until the time-out; signals are served in between."""
+    def _persist(self, operation: str, step: Callable[[float], None]) -> None:
+        """Call a step that may be resumed until it is done, or until the time-out; signals are served in between.
+
+        One that was interrupted may have been done all the same, and nothing but the library's state says so.
+        """
         deadline = time.monotonic() + self.timeout
+        again, self._interrupted = self._interrupted == operation, ""
         while True:
             left = deadline - time.monotonic()
             try:
                 step(max(0.01, min(_SLICE, left)))
                 return
             except KafkaException as error:
+                if again and codes.is_any(error, (KafkaError._STATE,)):
+                    return
                 if not _resumable(error) or left <= 0 or not self.patient():
                     raise
+            except BaseException:
+                self._interrupted = operation
+                raise
 
     def _done(self, operation: str, started: float, error: ToolkitError | None = None) -> TransactionResult:
         duration = round((time.perf_counter() - started) * 1000, 3)

@@ -378,6 +378,31 @@ def test_a_cancelled_begin_leaves_nothing_open() -> None:
     asyncio.run(asyncio.wait_for(main(), 30))
 
 
+def test_threads_do_not_end_each_others_transactions(kafka: Broker, topic: str) -> None:
+    """KLI-10, KLI-11: of those that begin together one has it, the others hear that it is open; it is committed."""
+    with transactional(kafka.bootstrap) as producer:
+        refused: list[str] = []
+        together, over = threading.Barrier(4), threading.Barrier(4)
+
+        def begin(number: int) -> None:
+            together.wait(60)
+            try:
+                with producer.transaction():
+                    producer.produce(topic, b"%d" % number)
+                    over.wait(60)
+            except KafkaTransactionError as error:
+                refused.append(str(error))
+                over.wait(60)
+
+        threads = [threading.Thread(target=begin, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert [says.endswith("a transaction is open already") for says in refused] == [True] * 3
+    assert len(seen(kafka, topic, "read_committed")) == 1
+
+
 # --- Ctrl-C -----------------------------------------------------------------------------------------------------------
 
 INTERRUPTED = """
@@ -426,3 +451,43 @@ def test_an_interrupted_commit_is_seen_through(
         producer.produce(topic, b"decided")
     assert not producer.in_transaction
     assert seen(kafka, topic, "read_committed") == [b"decided"]
+
+
+class Interrupting:
+    """A client on which Ctrl-C is noticed when a step is done, before anybody has heard of that; once for each step."""
+
+    def __init__(self, client: Any, *steps: str) -> None:
+        self.client, self.steps = client, list(steps)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.client, name)
+        if name not in self.steps:
+            return method
+
+        def interrupted(*args: Any) -> None:
+            method(*args)
+            self.steps.remove(name)
+            raise KeyboardInterrupt
+
+        return interrupted
+
+
+def test_a_step_that_was_done_when_it_was_interrupted(kafka: Broker, topic: str) -> None:
+    """KLI-10, KLI-11, KLI-15: the producer goes on: initialised it is, a commit and an abort have their outcome."""
+    with transactional(kafka.bootstrap) as producer:
+        assert producer.transactions is not None
+        producer.transactions._client = Interrupting(producer.client, "init_transactions", "commit_transaction")
+        with pytest.raises(KeyboardInterrupt), producer.transaction():
+            pytest.fail("it was not begun")
+        with pytest.raises(KeyboardInterrupt), producer.transaction():
+            producer.produce(topic, b"committed")
+        assert not producer.in_transaction
+        producer.transactions._client = Interrupting(producer.client, "abort_transaction")
+        producer.begin()
+        producer.produce(topic, b"aborted")
+        with pytest.raises(KeyboardInterrupt):
+            producer.abort()
+        assert producer.abort().success
+        with producer.transaction():
+            producer.produce(topic, b"and on")
+    assert seen(kafka, topic, "read_committed") == [b"committed", b"and on"]
