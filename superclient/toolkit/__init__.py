@@ -3,8 +3,8 @@
     config.py       ProducerConfig, ConsumerConfig, AdminConfig: frozen, checked when they are made
     files.py        the configuration file and its environments
     results.py      what calls answer: ProduceResult, TransactionResult, MessageResult, RelayResult
-    producer.py     KafkaProducer: its faces; sending.py, records.py, deliveries.py are the core, retry.py tries again,
-                    transaction.py and transacting.py have its transactions
+    producer.py     KafkaProducer; producing.py: its faces for records, over sending.py, records.py and deliveries.py;
+                    retry.py tries again, transaction.py and transacting.py have its transactions
     consumer.py     KafkaConsumer: records handed out one by one, in lists, as a stream; fetching.py is its core, with
                     rebalance.py, seeking.py and positions.py; handout.py knows what the program is done with
     admin.py        KafkaAdmin: topics and the cluster, as the plain values of describing.py
