@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
 from typing import Any, NamedTuple
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from superclient.errors import RPCError, SuperclientError
+from superclient._backoff import delays
+from superclient.errors import RPCError, SuperclientError, Unreachable
 from superclient.messaging.address import Address
 from superclient.messaging.headers import Header, error_headers
 from superclient.messaging.interrupts import Interrupt
@@ -20,6 +21,7 @@ Handler = Callable[[Any], Awaitable[Any]]
 
 _MISSING_SECONDS = 30.0  # for which a reply topic that was not there is not asked for again
 _MISSING = 1000  # such topics that are remembered
+_DELAYS = (0.1, 5.0)  # seconds between attempts to deliver a reply, at first and at most
 _NOTHING = (None, b"", "")  # an error has no value; a serializer may insist on one
 
 
@@ -129,19 +131,50 @@ class Answers:
         for value in _NOTHING if reply.error else (reply.value,):
             key = address.id.encode() if record.key is None and value is None else record.key
             try:
-                delivery = await self._handed_over(topic, value, key, headers)
+                await self._delivered(topic, value, key, headers)
             except (KafkaError, SuperclientError):
                 raise
             except Exception:
                 if not reply.error or value == _NOTHING[-1]:
                     raise
             else:
-                await delivery
                 self.counts["replies"] += 1
                 return
 
+    async def _delivered(self, topic: str, value: Any, key: Any, headers: list[Header]) -> None:
+        """Return once it is acknowledged. Raises what keeps it from that while brokers can be reached.
+
+        While none can be, it is tried again for as long as the server has: given up, the request would be committed
+        without an answer.
+        """
+        pauses, hopeful = delays(*_DELAYS), True
+        while True:
+            try:
+                await (await self._handed_over(topic, value, key, headers))
+            except (KafkaError, Unreachable) as error:
+                if not (isinstance(error, Unreachable | KafkaTimeoutError) or error.retriable):
+                    raise
+                away = not await self._reached()
+                if not away and not hopeful:
+                    raise
+                hopeful = away  # what fails now that they are there may have begun before: it is tried once more
+                await asyncio.sleep(next(pauses))
+            else:
+                return
+
+    async def _reached(self) -> bool:
+        """Whether a broker answers."""
+        if self._link.producer is None:
+            return False
+        update = self._link.producer.client.force_metadata_update()
+        await asyncio.wait({update}, timeout=self._reply_timeout)
+        return update.done() and not update.cancelled() and bool(update.result())
+
     async def _handed_over(self, topic: str, value: Any, key: Any, headers: list[Header]) -> Any:
-        """The producer's promise of a delivery. Raises TimeoutError where there was none in time."""
+        """The producer's promise of a delivery.
+
+        Raises TimeoutError where the topic was not there in time, and Unreachable where that is not the reason.
+        """
         loop, sending = asyncio.get_running_loop(), Interrupt()
         self._sending[sending] = loop.time() + self._reply_timeout
         if self._overdue is None:
@@ -153,8 +186,9 @@ class Answers:
         finally:
             del self._sending[sending]
         client = self._link.producer.client
-        if client.cluster.partitions_for_topic(topic) is not None:
-            raise TimeoutError(f"no room in the producer within {self._reply_timeout:g} s")
+        partitions = client.cluster.partitions_for_topic
+        if partitions(topic) is not None or not await self._reached() or partitions(topic) is not None:
+            raise Unreachable(f"no broker, or no room in the producer, within {self._reply_timeout:g} s")
         client._topics.discard(topic)  # it would ask for it for ever
         self._missing.pop(topic, None)
         self._missing[topic] = loop.time() + _MISSING_SECONDS

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from superclient.errors import TopicMissing
-from superclient.messaging import KafkaRPCServer, MessagingStoppedError, RPCError
+from superclient.messaging import KafkaRPC, KafkaRPCServer, MessagingStoppedError, RPCError
 from superclient.messaging import answers as module
 from tests.faults import refused_port
 from tests.integration.answering import (
@@ -516,18 +516,31 @@ def test_what_cannot_be_meant_is_a_value_error(wrong: dict[str, Any], match: str
 
 @pytest.mark.timeout(150)
 def test_requests_survive_a_broker_that_is_killed(fresh_kafka: Broker, caplog: pytest.LogCaptureFixture) -> None:
-    """SDM-30, SDM-32: what was produced is answered in the end, by the same clients, and committed after that."""
-    asked, replied = topics(fresh_kafka, 2, 1)
+    """SDM-30, SDM-32: what was produced is answered in the end, by the same clients, and committed after that; also
+    where no broker can be reached for longer than a reply may take, on a topic that was answered on before or not.
+    """
+    asked, replied, new = topics(fresh_kafka, 2, 1, 1)
     group = unique()
     answered = asyncio.Event()
 
     async def handler(record: Any) -> bytes:
-        await answered.wait()
+        if record.value != b"before":
+            await answered.wait()
         return bytes(record.value)
 
+    def producer() -> AIOKafkaProducer:
+        return AIOKafkaProducer(bootstrap_servers=fresh_kafka.bootstrap, request_timeout_ms=1000)
+
+    def ask_on(rpc: KafkaRPC, topic: str, value: bytes) -> Any:
+        return rpc.request(asked, value, res_timeout=100, req_headers_reply_to=topic)
+
     async def main() -> None:
-        async with server(fresh_kafka, handler, asked, group=group) as serving, requester(fresh_kafka, replied) as rpc:
-            asking = [asyncio.create_task(rpc.request(asked, b"%d" % number, res_timeout=100)) for number in range(20)]
+        serving = server(fresh_kafka, handler, asked, group=group, producer_factory=producer, reply_timeout=0.5)
+        async with serving, requester(fresh_kafka, replied, new) as rpc:
+            assert await ask_on(rpc, replied, b"before") == b"before"
+            asking = [
+                asyncio.create_task(ask_on(rpc, new if number % 2 else replied, b"%d" % number)) for number in range(20)
+            ]
             await wait_until(lambda: serving.stats().running == 20, "all of them are being handled")
             await asyncio.to_thread(fresh_kafka.kill)
             answered.set()
@@ -540,7 +553,8 @@ def test_requests_survive_a_broker_that_is_killed(fresh_kafka: Broker, caplog: p
             await wait_until(lambda: not serving.stats().running, "all of them are done with")
         found = await committed(fresh_kafka, group, asked)
         assert found == fresh_kafka.end_offsets(asked)  # one may have been handled twice, on a machine that is slow
-        assert serving.stats().requests >= 21
+        assert serving.stats().requests >= 22
+        assert serving.stats().unanswered == 0
 
     with caplog.at_level(logging.CRITICAL):
         run(main(), 140)
