@@ -30,7 +30,8 @@ class Waiter:
         future: where the reply goes.
         expected: the type that was asked for; None: any.
         header: lower-case name of the header that carries the id; None: the key alone does.
-        token: tells it from a request of somebody else's with the same id; None where the id is random.
+        token: tells it from a request of somebody else's with the same id; None where the id is random, unless it
+            travels in a header of the caller's own alone.
         base: the key that its id was made of, where that itself was taken.
         sending: an Interrupt, while it is being sent; delivery: what the producer has promised, from then on.
         replied: whether its reply has come.
@@ -47,6 +48,16 @@ class Waiter:
     delivery: Any = None
     replied: bool = False
     unfit: int = 0
+
+
+def check(explicit: str | None, way: str, name: str) -> None:
+    """Raises ValueError for what a request cannot mean by its id, the ways that it travels, and its header."""
+    if way not in _WAYS:
+        raise ValueError(f'propagate_corr_to is "key", "header" or "both"; it is {way!r}')
+    if not isinstance(name, str) or not name or name.lower() in _OURS:
+        raise ValueError(f"correlation_header_key is the name of a header that is not taken; it is {name!r}")
+    if explicit is not None and (not isinstance(explicit, str) or not explicit):
+        raise ValueError(f"a correlation_id is a text of at least one character; it is {explicit!r}")
 
 
 def outgoing(
@@ -95,17 +106,15 @@ class Waiters:
 
         Raises ValueError for an explicit id that waits, and for arguments that cannot be meant.
         """
-        if way not in _WAYS:
-            raise ValueError(f'propagate_corr_to is "key", "header" or "both"; it is {way!r}')
-        if not isinstance(name, str) or not name or name.lower() in _OURS:
-            raise ValueError(f"correlation_header_key is the name of a header that is not taken; it is {name!r}")
+        check(explicit, way, name)
         chosen, base = self._chosen(explicit, key)
         by_header = way != "key" or (key is not None and text(key) != chosen)
         waiter = Waiter(chosen, future, expected, name.lower() if by_header else None, base=base)
         self._by_id[chosen] = waiter
         if waiter.header is not None and waiter.header not in NAMES:
             self._customs[waiter.header] = self._customs.get(waiter.header, 0) + 1
-        if explicit is not None or key is not None:
+        # A server of ours copies the headers that it knows by name, and the token.
+        if explicit is not None or key is not None or (way == "header" and waiter.header not in NAMES):
             waiter.token = _random()
             self._by_token[waiter.token] = waiter
         if base is not None:
@@ -114,8 +123,6 @@ class Waiters:
 
     def _chosen(self, explicit: str | None, key: object) -> tuple[str, str | None]:
         if explicit is not None:
-            if not isinstance(explicit, str) or not explicit:
-                raise ValueError(f"a correlation_id is a text of at least one character; it is {explicit!r}")
             if explicit in self._by_id:
                 raise ValueError(f"a request with the correlation_id {explicit!r} is waiting already")
             return explicit, None

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from superclient.errors import MessagingStoppedError
 from superclient.messaging.connection import ConsumerFactory
-from superclient.messaging.correlation import Waiter, Waiters, outgoing
+from superclient.messaging.correlation import Waiter, Waiters, check, outgoing
 from superclient.messaging.headers import REPLY_TOPIC, Header, pairs
 from superclient.messaging.interrupts import Interrupt
 from superclient.messaging.link import Link, ProducerFactory
@@ -194,6 +194,7 @@ class KafkaRPC:
         if req_value is None and req_key is None and propagate_corr_to == "header":
             raise ValueError("a record without a value needs a key")
         if self._link.producer is None or self._link.stopped:
+            check(correlation_id, propagate_corr_to, correlation_header_key)  # rather than after a start
             await self._link.start()
         loop = asyncio.get_running_loop()
         waiter = self._waiters.add(

@@ -197,6 +197,20 @@ def test_a_custom_header_is_recognised(kafka: Broker) -> None:
     run(main())
 
 
+def test_a_custom_header_that_our_server_was_not_told_of(kafka: Broker) -> None:
+    """SDM-27, SDM-30: a requester and a server of ours find together whatever header the requester chooses."""
+    asked, replied = topics(kafka, 1, 1)
+
+    async def main() -> None:
+        async with server(kafka, echo, asked), requester(kafka, replied) as rpc:
+            for number, way in enumerate(("header", "key", "both")):
+                request = rpc.request(asked, b"%d" % number, correlation_header_key="My-Id", propagate_corr_to=way)
+                assert await request == b"re:%d" % number
+            assert idle(rpc)
+
+    run(main())
+
+
 def test_requests_of_one_key_do_not_collide(kafka: Broker) -> None:
     """SDM-23, SDM-25: at the same time, after one another, and where the first was given up."""
     asked, replied = topics(kafka, 1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,3 +63,27 @@ def test_a_server_with_one_name_for_its_topics() -> None:
     one = KafkaRPCServer(lambda: None, None, answer, "orders", reply_topics="replies")
     asked = SimpleNamespace(headers=[("x-reply-topic", name) for name in (b"replies", b"r", b"orders")], key=None)
     assert (one._topics, one._answers._address(asked).topics) == ({"orders"}, ["replies"])
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "match"),
+    [
+        ("propagate_corr_to", "headers", "propagate_corr_to"),
+        ("correlation_id", "", "correlation_id"),
+        ("correlation_header_key", "X-Reply-Topic", "correlation_header_key"),
+        ("req_headers", {"name": 1}, "header"),
+        ("req_headers_reply_to", "elsewhere", "elsewhere"),
+        ("res_timeout", 0, "res_timeout"),
+    ],
+)
+def test_a_request_that_cannot_be_meant(name: str, wrong: Any, match: str) -> None:
+    """SDM-24: refused as what it is before anything is started, whatever the brokers do."""
+
+    def consumer() -> None:
+        raise AssertionError("nothing is started")
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match=match):
+            await requester(consumer).request("prices", b"pear", **{name: wrong})
+
+    asyncio.run(main())
