@@ -77,12 +77,12 @@ REPORTABLE = frozenset(
 )
 
 SENSITIVE = re.compile(
-    r"passw|passphrase|secret|token|credential|api.?key|private|jaas|\bpem\b|_pem|sasl.*(user|config)|keytab|user.?info",
+    r"pas+w|pwd|passphrase|secret|token|credential|api.?key|private|jaas|\bpem\b|_pem|sasl.*(user|config)|keytab|user.?info",
     re.IGNORECASE,
 )
 MASK = "********"
 _MAX_TEXT = 500
-_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+(?=@)")  # somebody:password@
+_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?<![^\s,])[^\s,:/@]+:[^\s,/@]+(?=@)")  # somebody:password@
 _SERVER = re.compile(r"(?:[A-Z_]+://)?((?:\[[\w:.%]+\]|[\w.-]+):\d+)")
 
 

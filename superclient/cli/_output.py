@@ -153,9 +153,10 @@ class Output:
         return self._stdout
 
     def _draw(self, picture: RenderableType) -> None:
-        from rich.console import Console
+        from superclient.cli._screen import Screen
 
-        console = Console(highlight=False)
+        console = Screen(highlight=False)
+        console.widen()
         with console.capture() as captured:
             console.print(picture)
         for line in captured.get().splitlines():

@@ -225,7 +225,7 @@ class Session:
 
     def _noted(self, error: Any) -> None:
         """librdkafka's error callback."""
-        if error.name() != "_ALL_BROKERS_DOWN":  # says how many, not why
+        if error.name() != "_ALL_BROKERS_DOWN" or "No brokers" in error.str():  # else it says how many, not why
             self.trouble = (str(error.name()), _reason(str(error.str())))
 
     def explained(self, error: BaseException, code: str | None) -> str:

@@ -37,8 +37,13 @@ def batch_writer(session: Session, template: str | None) -> BatchWriter:
     if output.json:
         return _as_json(output)
     if not output.machine:
-        return _each(output, _for_a_person("NO_COLOR" not in os.environ))
+        return _each(output, _for_a_person(_colours()))
     return _values(output) if output.filter is None else _each(output, _value_line)
+
+
+def _colours() -> bool:
+    """As rich has it for what is drawn elsewhere: an empty NO_COLOR says nothing."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def _values(output: Output) -> BatchWriter:

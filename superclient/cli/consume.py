@@ -106,7 +106,7 @@ _OUTPUT_HELP = (
 )
 @click.argument("topic")
 @click.option(
-    "-n", "--count", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="so many records"
+    "-n", "-c", "--count", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="so many records"
 )
 @_reading_options(10.0, "how long to wait for them", "cli-consumer")
 @pass_session
@@ -126,7 +126,7 @@ def poll(session: Session, /, topic: str, count: int, timeout: float, template: 
 )
 @click.argument("topic")
 @click.option(
-    "-c", "--count", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="so many records"
+    "-c", "-n", "--count", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="so many records"
 )
 @_reading_options(10.0, "how long to wait for them", "cli-consumer")
 @pass_session
@@ -148,7 +148,7 @@ def batch(session: Session, /, topic: str, count: int, timeout: float, template:
     "status 0; a second one ends it at once. While the brokers are away it waits for them." + _OUTPUT_HELP,
 )
 @click.argument("topic")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="end after so many records")
+@click.option("-c", "-n", "--limit", type=click.IntRange(1), metavar="N", help="end after so many records")
 @click.option("--grace-period", type=click.FloatRange(0), default=5.0, show_default=True, metavar="SECONDS",
               help="for what is in hand when a signal comes; 0 ends at once")  # fmt: skip
 @_reading_options(1.0, "the longest wait for records at a time; the stream goes on after it", "cli-stream")

@@ -137,7 +137,7 @@ class _Asked:
         return _cluster.explain(error, self._connection, self._settings, self.args.timeout)
 
 
-def _show(asked: _Asked, console: Console, live: bool) -> int:
+def _show(asked: _Asked, console: Screen, live: bool) -> int:
     args, first = asked.args, asked.look()
     if isinstance(first, str):
         return _failed(args, first)
@@ -151,6 +151,7 @@ def _show(asked: _Asked, console: Console, live: bool) -> int:
         print(json.dumps({"ok": True, "group": args.group, "at": round(time.time(), 3), "topics": topics}, indent=2))
         return 0
     if not live:
+        console.widen()
         console.print(_screen(first, args))
         return 0
     _watch(asked, first, console)

@@ -86,4 +86,5 @@ if TYPE_CHECKING:
     from superclient.toolkit.results import RelayResult as RelayResult
     from superclient.toolkit.results import TransactionResult as TransactionResult
 
+__all__ = [*_PUBLIC]  # noqa: PLE0604  # for `import *`, which would else find nothing
 __getattr__, __dir__ = lazily(globals(), _PUBLIC)

@@ -270,6 +270,8 @@ def _servers(servers: object) -> str:
     found = [one.strip() for one in found if one.strip()]
     if not found:
         raise ValueError("bootstrap_servers is empty: it takes HOST:PORT,…")
+    if any("@" in one for one in found):  # what is before it would be in every log line of the library's
+        raise ValueError("bootstrap_servers has an @ in it: credentials go into sasl.username and sasl.password")
     return ",".join(found)
 
 

@@ -136,12 +136,14 @@ class KafkaConsumer:
         is for `auto_offset_reset` to decide; a partition that does not exist raises at the next call that reads.
 
         Raises:
-            ValueError: a negative offset or partition.
+            ValueError: an offset or a partition that is negative, or larger than Kafka has them.
             KafkaConsumerError: the topic is not subscribed to.
         """
-        for name, value in (("offset", offset), ("partition", partition)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                raise ValueError(f"{name} is {value!r}: it takes a number from 0")
+        for name, value, below in (("offset", offset, 2**63), ("partition", partition, 2**31)):
+            if value is None and name == "partition":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < below:
+                raise ValueError(f"{name} is {value!r}: it takes a number from 0, below {below}")
         self._fetcher.seek(topic, offset, partition)
 
     def commit(self) -> list[Any]:

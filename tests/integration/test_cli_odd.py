@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from superclient.cli import _errors, _quiet, _sending
+from superclient.cli import _errors, _quiet, _sending, _writing
 from superclient.cli._session import Session, Stop
 from superclient.cli._stdin import Stdin
 from tests.environments import clean_environment
@@ -137,6 +137,42 @@ def test_a_setting_that_librdkafka_refuses():
     ran = inside("admin", "list-topics", "-b", "127.0.0.1:1", "-X", "no.such=1")
     line = 'No such configuration property: "no.such" (_INVALID_ARG)'
     assert (ran.returncode, ran.stderr) == (2, f"superclient admin list-topics: {line}\n")
+
+
+@pytest.mark.parametrize("address", ["user:hunter@host:1", "SASL_SSL://user:hunter@host:1"])
+def test_a_password_in_an_address(address: str):
+    """KLI-28: it is refused before librdkafka has it, which would write it into each of its lines; -v shows them."""
+    for words in (["admin", "list-topics"], ["produce", "send", "x", "-v", "x"], ["--show-config"]):
+        ran = inside("-b", address, "--verbose", *words)
+        assert ran.returncode == 2
+        assert ran.stderr.splitlines()[-1].endswith("credentials go into sasl.username and sasl.password")
+        assert "hunter" not in ran.stdout + ran.stderr
+
+
+def test_servers_that_are_none():
+    """Issue item 3: what librdkafka knows no scheme of is said, instead of a time-out."""
+    ran = inside("admin", "list-topics", "-b", "http://localhost:9092", "--timeout", "1")
+    assert ran.returncode == 1
+    assert ran.stderr == "superclient admin list-topics: no broker at http://localhost:9092 (No brokers configured)\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "coloured"),
+    [("NO_COLOR", "1", False), ("NO_COLOR", "", True), ("TERM", "dumb", False), ("TERM", "xterm", True)],
+)
+def test_colours(name: str, value: str, coloured: bool, monkeypatch: pytest.MonkeyPatch):
+    """Issue item 3: NO_COLOR and TERM=dumb are obeyed by records as well; an empty NO_COLOR says nothing."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(name, value)
+    assert _writing._colours() is coloured
+
+
+@pytest.mark.parametrize("words", [["poll", "x", "-c", "5"], ["batch", "x", "-n", "5"], ["stream", "x", "-c", "5"]])
+def test_so_many(words: list[str]):
+    """Issue item 3: kcat's -c and rpk's -n are the number of records, whichever way one consumes."""
+    ran = inside("consume", *words, "--seek-to-partition", "1", "-b", "127.0.0.1:1")
+    assert (ran.returncode, "--seek-to-partition needs an offset" in ran.stderr) == (2, True)
 
 
 def test_one_line_is_said_once():

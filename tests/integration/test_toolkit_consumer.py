@@ -157,9 +157,9 @@ def test_seeking_in_the_middle(kafka: Broker) -> None:
 
 
 def test_seeks_that_cannot_be_meant(kafka: Broker, hundred: str) -> None:
-    """KLI-8: negatives are refused; a partition that does not exist and a topic that is not read are told so."""
+    """KLI-8: negatives and giants are refused; a partition that does not exist and a topic not read are told so."""
     with consumer(kafka, hundred) as reader:
-        for offset, partition in ((-1, None), (0, -1), ("5", None), (True, None)):
+        for offset, partition in ((-1, None), (0, -1), ("5", None), (True, None), (2**63, None), (0, 2**31)):
             with pytest.raises(ValueError, match="it takes a number from 0"):
                 reader.seek_to_offset(hundred, offset, partition)  # type: ignore[arg-type]
         with pytest.raises(KafkaConsumerError, match="not among the topics"):

@@ -207,6 +207,14 @@ def test_no_terminal_is_one_table(command):
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_a_narrow_terminal_hides_no_figure(command, monkeypatch: pytest.MonkeyPatch):
+    """LAG-1: rich would leave out the cells of a table that is wider than the terminal."""
+    monkeypatch.setenv("COLUMNS", "20")
+    _, out, _ = command(Reader(ONE_BEHIND))
+    assert "10,000" in out
+    assert "healthy" in out
+
+
 def test_each_topic_once(command):
     """A topic that is named twice is looked at once."""
     reader = Reader(EVEN)

@@ -72,13 +72,21 @@ def test_values_are_json_scalars() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sasl.password", "ssl.key.password", "SUPERSTREAM_API_KEY", "oauth.client.secret", "token"]
+    "name",
+    ["sasl.password", "ssl.key.password", "SUPERSTREAM_API_KEY", "oauth.client.secret", "token", "sasl.pasword", "pwd"],
 )
 def test_screens_mask_what_is_named_like_a_secret(name: str) -> None:
     """AGT-42: masking for people goes by name; nothing set stays visibly nothing."""
     assert redact.masked(name, SECRET) == redact.MASK
     assert redact.masked(name, "") == ""
     assert redact.masked("linger.ms", 5) == 5
+
+
+@pytest.mark.parametrize("address", ["{}@c:1", "kafka+ssl://{}@c:1", "a:1,{}@c:1", "a:1, {}@c:1"])
+def test_screens_mask_what_is_before_an_address(address: str) -> None:
+    """KLI-28: whoever writes a password into an address does not see it again, with a scheme or without."""
+    assert redact.masked("bootstrap.servers", address.format(f"user:{SECRET}")) == address.format(redact.MASK)
+    assert redact.masked("client.id", "somebody@host a:b") == "somebody@host a:b"
 
 
 def test_environment_reports_ours_masked() -> None:
