@@ -207,8 +207,9 @@ class Reader:
                 if self.consumer is None or broken(self.consumer):
                     await self._replace()
                 batches = await self.consumer.getmany(timeout_ms=_IDLE_MS, max_records=_BATCH)
-                for partition, records in batches.items():
-                    await self._add(partition, records)
+                # Whatever happens to one partition afterwards, those of the others are ours already.
+                for lane in [self._added(partition, records) for partition, records in batches.items()]:
+                    await self._hold_back(lane)
             except Exception as error:
                 self.counts.read_errors += 1
                 logger.warning("reading %s: %s; trying again", ", ".join(self._topics), brief(error))
@@ -229,14 +230,18 @@ class Reader:
 
     # --- the records -----------------------------------------------------------------------------------------------
 
-    async def _add(self, partition: Any, records: list[Any]) -> None:
+    def _added(self, partition: Any, records: list[Any]) -> Lane | None:
         lane = self._filed(partition, records)
-        if lane is None:
-            return
-        self.sink.take(lane)
-        if lane.backlog and not lane.paused:
+        if lane is not None:
+            self.sink.take(lane)
+        return lane
+
+    async def _hold_back(self, lane: Lane | None) -> None:
+        """Pause the partition where there was no room for all of it."""
+        if lane is not None and lane.backlog and not lane.paused:
             # What the consumer has fetched ahead would be thrown away by the pause, and fetched again after it.
-            for found, more in (await self.consumer.getmany(partition, timeout_ms=0, max_records=2**31)).items():
+            ahead = await self.consumer.getmany(TopicPartition(*lane.name), timeout_ms=0, max_records=2**31)
+            for found, more in ahead.items():
                 self._filed(found, more)
             self.offer([lane])
 
@@ -245,7 +250,8 @@ class Reader:
         self.counts.records += len(records)
         lane = self.lanes.get(partition)
         if lane is None:  # not known yet, or no more: nothing of it is to be lost
-            self.consumer.seek(partition, records[0].offset)
+            if partition in self.consumer.assignment():
+                self.consumer.seek(partition, records[0].offset)
             return None
         behind = records[-1].offset + 1
         if self._deserializes:
