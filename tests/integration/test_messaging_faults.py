@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Iterator
 from typing import Any
 
@@ -284,6 +286,12 @@ def test_a_factory_that_fails(kafka: Broker, topic: str) -> None:
     run(main())
 
 
+def open_tls() -> list[SSLProtocol]:
+    """The running loop's connections with TLS that are not closed to their end."""
+    loop, found = asyncio.get_running_loop(), [each for each in gc.get_objects() if type(each) is SSLProtocol]
+    return [each for each in found if each._loop is loop and each._transport is not None]
+
+
 class TestRights:
     """A cluster that asks who one is, and what one may."""
 
@@ -308,6 +316,8 @@ class TestRights:
                 await listener.start()
             assert "wrong-one" not in repr(raised.value)
             assert factory.unclosed == []
+            # The broker keeps who has failed waiting before it hangs up, which aiokafka does not wait for.
+            await wait_until(lambda: not open_tls(), "both have hung up")
 
         run(main())
 
