@@ -86,4 +86,5 @@ if TYPE_CHECKING:
     from superclient.gofka.wire import Partition as Partition
     from superclient.gofka.wire import Topic as Topic
 
+__all__ = [*_PUBLIC]  # noqa: PLE0604  # for `import *`, which would else find nothing
 __getattr__, __dir__ = lazily(globals(), _PUBLIC)

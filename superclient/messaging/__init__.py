@@ -53,4 +53,5 @@ if TYPE_CHECKING:
     from superclient.messaging.server import ServerStats as ServerStats
     from superclient.messaging.stream import TypeStream as TypeStream
 
+__all__ = [*_PUBLIC]  # noqa: PLE0604  # for `import *`, which would else find nothing
 __getattr__, __dir__ = lazily(globals(), _PUBLIC)

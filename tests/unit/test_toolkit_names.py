@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import superclient.gofka
+import superclient.messaging
 import superclient.toolkit
 from tests.environments import environment, run_program
 
@@ -22,11 +25,12 @@ def test_each_name_is_there(name: str) -> None:
     assert name in dir(superclient.toolkit)
 
 
-def test_all_of_them_at_once() -> None:
+@pytest.mark.parametrize("package", [superclient.toolkit, superclient.messaging, superclient.gofka])
+def test_all_of_them_at_once(package: Any) -> None:
     """`from superclient.toolkit import *` has them too, although none is imported before it is used."""
     found: dict[str, object] = {}
-    exec("from superclient.toolkit import *", found)  # no function may
-    assert found.keys() >= set(superclient.toolkit._PUBLIC)
+    exec(f"from {package.__name__} import *", found)  # no function may
+    assert found.keys() >= set(package._PUBLIC)
 
 
 def test_the_error_sets_are_the_producers() -> None:
