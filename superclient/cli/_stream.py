@@ -44,13 +44,8 @@ def run(
             if heard.stop() and time.monotonic() >= (stop.at or 0) + grace:
                 break  # without a grace period what was only fetched is for the next one
             if messages:
-                try:
-                    with patience.writing():
-                        write(messages)
-                except OutOfPatience:
-                    session.output.abandon()
+                if not put(session, patience, write, messages, reading):
                     break
-                reading.written(messages)
                 count += len(messages)
             elif exit_at_end and reading.at_end(lambda: stop.requested):
                 break
@@ -77,6 +72,18 @@ class _Heard:
             metrics.inc("consumer.shutdown.signal")
             self._session.output.event("shutdown_requested")
         return self._said
+
+
+def put(session: Session, patience: Patience, write: BatchWriter, messages: list[Any], reading: Reading) -> bool:
+    """Write records, to be committed then; False where that took too long: the output is given up, and so are they."""
+    try:
+        with patience.writing():
+            write(messages)
+    except OutOfPatience:
+        session.output.abandon()
+        return False
+    reading.written(messages)
+    return True
 
 
 class OutOfPatience(Exception):

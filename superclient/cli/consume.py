@@ -175,7 +175,7 @@ def stream(
 def _some(session: Session, topic: str, count: int, timeout: float, template: str | None, where: dict[str, Any]) -> int:
     """Read so many, or what comes in time; on the first signal what was shown is committed, and the group left."""
     from superclient.cli._reading import BATCH
-    from superclient.cli._stream import OutOfPatience, Patience
+    from superclient.cli._stream import Patience, put
     from superclient.cli._writing import batch_writer
 
     write = batch_writer(session, template)
@@ -188,13 +188,8 @@ def _some(session: Session, topic: str, count: int, timeout: float, template: st
         while left and not stop.requested:
             wait = min(_WAIT, deadline - time.monotonic())
             if messages := reading.fetch(min(left, BATCH), wait):
-                try:
-                    with patience.writing():
-                        write(messages)
-                except OutOfPatience:
-                    session.output.abandon()
+                if not put(session, patience, write, messages, reading):
                     break
-                reading.written(messages)
                 left -= len(messages)
             elif where["exit_at_end"] and reading.at_end():
                 break
