@@ -79,6 +79,7 @@ GLOBALS = (
 
 _SECTIONS = (("The agent", COMMANDS), ("Kafka, with the extra `cli`", GROUPS))
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}  # what writing meets alone
+INTERRUPTED = 130  # the exit status after Ctrl-C
 COMPLETE = "_SUPERCLIENT_COMPLETE"  # the variable by which click's completion scripts ask
 
 
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _written(lambda: _main(list(sys.argv[1:] if arguments is None else arguments)))
     except KeyboardInterrupt:  # wherever it is, also in the middle of an import
-        return 130
+        return INTERRUPTED
 
 
 def _written(step: Callable[[], int]) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from superclient import cli
-from superclient.cli._session import INTERRUPTED, Session
+from superclient.cli._session import Session
 from superclient.errors import ConfigFileError, ToolkitError
 
 
 def told(session: Session, error: Exception) -> tuple[int, str]:  # noqa: PLR0911  # a table, read downwards
     """The exit status of an error, and the line that tells of it; "" for none."""
     if session.interrupted and isinstance(error, SystemError):
-        return INTERRUPTED, ""
+        return cli.INTERRUPTED, ""
     code = getattr(error, "code", None) if isinstance(error, ToolkitError) else _library_code(error)
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx is not None else session.path

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from confluent_kafka import KafkaError, KafkaException
 
+from superclient.cli import INTERRUPTED
 from superclient.cli._quiet import quiet
-from superclient.cli._session import INTERRUPTED, Session, Stop
+from superclient.cli._session import Session, Stop
 from superclient.errors import KafkaProducerError, KafkaProducerFatalError, KafkaProducerRetriableError, ToolkitError
 from superclient.toolkit import KafkaProducer, codes, metrics
 from superclient.toolkit.records import topic_name

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 ROLES = ("producer", "consumer", "admin")
 DEFAULT_GROUP = "cli-consumer"
-INTERRUPTED = 130  # the exit status after Ctrl-C
 _DEFAULTS: dict[str, dict[str, object]] = {
     "consumer": {"group.id": DEFAULT_GROUP},
     "admin": {"request.timeout.ms": 10_000},  # a person waits

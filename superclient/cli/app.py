@@ -21,7 +21,7 @@ from click.shell_completion import CompletionItem
 
 from superclient import cli
 from superclient.cli import _errors
-from superclient.cli._session import INTERRUPTED, ROLES, Session
+from superclient.cli._session import ROLES, Session
 from superclient.errors import ConfigFileError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -280,7 +280,7 @@ def _guarded(session: Session, step: Callable[[], int | None], silent: bool = Fa
         cli.give_up_stdout()
         return 0
     except (KeyboardInterrupt, click.Abort):
-        return INTERRUPTED
+        return cli.INTERRUPTED
     except Exception as error:
         status, text = _errors.told(session, error)
         if silent or not text:

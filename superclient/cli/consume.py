@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from superclient.cli import _offsets_option
+from superclient.cli import INTERRUPTED, _offsets_option
 from superclient.cli._offsets_option import Start
-from superclient.cli._session import INTERRUPTED, Session, pass_session
+from superclient.cli._session import Session, pass_session
 from superclient.cli.app import Group
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from superclient.cli import _libraries
+from superclient.cli import INTERRUPTED, _libraries
 from superclient.cli._screen import Screen
 from superclient.cli._stage import Stage
 from superclient.cli._trial import Cost, TrialFailed, measure
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         found = _play(args, progress)
     except KeyboardInterrupt:
         progress.print("stopped")
-        return 130
+        return INTERRUPTED
     except (ClusterError, TrialFailed) as error:
         print(f"superclient demo: {error}", file=sys.stderr)
         return 1

@@ -16,7 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from superclient.cli import _cluster, _connect, _queues
+from superclient.cli import INTERRUPTED, _cluster, _connect, _queues
 from superclient.cli._screen import Screen
 from superclient.errors import ClusterError, NotAuthorized
 from superclient.kafka import face
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     except _connect.NoLibrary as error:
         return _failed(args, str(error))
     except KeyboardInterrupt:
-        return 0 if live else 130
+        return 0 if live else INTERRUPTED
 
 
 class _Asked:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from superclient.cli import INTERRUPTED
 from superclient.cli._record_options import TIMEOUT
-from superclient.cli._session import INTERRUPTED, Session, Stop, pass_session
+from superclient.cli._session import Session, Stop, pass_session
 from superclient.cli.app import Group
 
 if TYPE_CHECKING:

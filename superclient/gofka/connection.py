@@ -113,12 +113,9 @@ class Connection(asyncio.Protocol):
         await self._writable.wait()
         return await self.submit(request, timeout=timeout)
 
-    def submit(
-        self, request: Request[T], *, timeout: float | None = None, reply: "asyncio.Future[T] | None" = None
-    ) -> "asyncio.Future[T]":
-        """Send it now; the reply comes by the future (`reply`, or a new one), which raises as `request` does."""
-        if reply is None:
-            reply = self._loop.create_future()
+    def submit(self, request: Request[T], *, timeout: float | None = None) -> "asyncio.Future[T]":
+        """Send it now; the reply comes by the future, which raises as `request` does."""
+        reply: asyncio.Future[T] = self._loop.create_future()
         self.send(request, reply, timeout)
         return reply
 

@@ -534,7 +534,9 @@ def test_a_reply_that_ends_the_connection(broker):
                 super().set_result(result)
                 one.abort()
 
-        waiting = [one.submit(ListGroups(), reply=Closing()), one.submit(ListGroups())]
+        first = Closing()
+        one.send(ListGroups(), first)
+        waiting = [first, one.submit(ListGroups())]
         await asyncio.sleep(0)
         broker.resume()
         results = await asyncio.gather(*waiting, return_exceptions=True)
